@@ -1,0 +1,64 @@
+"""Every OCPP action: which way it travels, which service owns it, and how an outage treats it."""
+
+import csv
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+
+from contracts.versions import Version
+
+
+class Service(StrEnum):
+    """A worker service; its value names its process, its queue and its metrics label."""
+
+    AUTHORIZATION = "authorization"
+    METERING = "metering"
+    FIRMWARE = "firmware"
+    DIAGNOSTICS = "diagnostics"
+    COMMANDS = "commands"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One action of one OCPP version."""
+
+    version: Version
+    name: str
+    from_charge_point: bool
+    to_charge_point: bool
+    is_send: bool
+    owner: Service
+
+
+TRANSACTION_ACTIONS = frozenset({"StartTransaction", "StopTransaction", "MeterValues", "TransactionEvent"})
+"""Billing data: always relayed, never expired, never answered with an error on our failure."""
+
+
+def expires(action: Action) -> bool:
+    """Whether a Call may expire in the broker: the metering queue dead-letters at least once, so it never drops."""
+    return action.owner is not Service.METERING
+
+
+@cache
+def table() -> dict[tuple[Version, str], Action]:
+    """All actions by version and name, read from `actions.csv` beside this file."""
+    rows = csv.DictReader((files("contracts") / "actions.csv").read_text("utf-8").splitlines())
+    return {(action.version, action.name): action for action in map(_parse, rows)}
+
+
+def _parse(row: dict[str, str]) -> Action:
+    direction = row["direction"]
+    return Action(
+        version=Version(row["version"]),
+        name=row["action"],
+        from_charge_point=direction == "both" or direction.startswith("CP->CSMS"),
+        to_charge_point=direction in {"CSMS->CP", "both"},
+        is_send="SEND" in direction,
+        owner=Service(row["owner"]),
+    )
+
+
+def find(version: Version, name: str) -> Action | None:
+    """The action of that name, or None; names are case-sensitive (OCPP-J 4.1.5)."""
+    return table().get((version, name))

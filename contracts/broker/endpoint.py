@@ -1,0 +1,46 @@
+"""Where the broker is: an AMQP URL taken apart, with the password kept out of every repr."""
+
+import ssl
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerEndpoint:
+    """Host, port, virtual host and credentials of a broker."""
+
+    host: str
+    port: int
+    vhost: str
+    user: str
+    password: str = field(repr=False)
+    tls: bool = False
+
+    @classmethod
+    def parse(cls, url: str) -> "BrokerEndpoint":
+        """Read `amqp[s]://user:password@host:port/vhost`; raises ValueError saying what is wrong, without the URL."""
+        parts = urlsplit(url)
+        if parts.scheme not in {"amqp", "amqps"}:
+            raise ValueError("an AMQP URL starts with amqp:// or amqps://")
+        if not parts.hostname:
+            raise ValueError("an AMQP URL names a host")
+        tls = parts.scheme == "amqps"
+        try:
+            port = parts.port or (5671 if tls else 5672)
+        except ValueError:
+            raise ValueError("the port of an AMQP URL is a number from 1 to 65535") from None
+        return cls(
+            host=parts.hostname,
+            port=port,
+            vhost=unquote(parts.path[1:]) or "/",
+            user=unquote(parts.username or "guest"),
+            password=unquote(parts.password or "guest"),
+            tls=tls,
+        )
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """A verifying client context for amqps, else None."""
+        return ssl.create_default_context() if self.tls else None
+
+    def __str__(self) -> str:
+        return f"{'amqps' if self.tls else 'amqp'}://{self.host}:{self.port}/{self.vhost}"

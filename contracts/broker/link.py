@@ -1,0 +1,278 @@
+"""The broker link: a lasting, self-healing connection with a narrow, synchronous face.
+
+`run` owns the connection and every task it needs. Publishes are confirmed; what was not confirmed when a
+connection broke is forgotten here, and the listener publishes again what still matters.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import uuid4
+
+import structlog
+from pamqp import commands
+
+from contracts.broker import codec
+from contracts.broker.codec import Delivery, Returned
+from contracts.broker.declare import declare
+from contracts.broker.endpoint import BrokerEndpoint
+from contracts.broker.wire import Wire
+from contracts.errors import BrokerRefusedError, LinkDownError
+from contracts.topology import TOPOLOGY, Topology
+
+BACKOFF_FIRST_S = 0.2
+BACKOFF_MOST_S = 10.0
+STABLE_AFTER_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A queue to consume from; `prefetch` bounds what is unacked (0: no bound)."""
+
+    queue: str
+    prefetch: int = 0
+    no_ack: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateQueue:
+    """An exclusive queue of this link alone, new at each connection, consumed without acks."""
+
+    prefix: str
+    bindings: Sequence[tuple[str, str]] = ()
+
+
+class LinkListener(Protocol):
+    """Who uses the link. All calls are synchronous and come from the event loop; they must not raise."""
+
+    def link_up(self) -> None: ...
+    def link_down(self) -> None: ...
+    def delivered(self, delivery: Delivery) -> None: ...
+    def returned(self, message: Returned) -> None: ...
+    def confirmed(self, token: object) -> None: ...
+    def refused(self, token: object) -> None: ...
+    def flow_changed(self) -> None: ...
+
+
+def backoff_s(attempt: int, chance: float) -> float:
+    """Seconds before connection attempt `attempt` (0 is the first retry): exponential with full jitter, bounded."""
+    ceiling: float = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2 ** min(attempt, 16))
+    return ceiling * (0.1 + 0.9 * chance)
+
+
+class BrokerLink:
+    """A lasting link to the broker. `run` must be awaited (in a task of the owner's) for anything to happen."""
+
+    def __init__(
+        self,
+        url: str,
+        listener: LinkListener,
+        *,
+        name: str,
+        consumers: Sequence[Consumer] = (),
+        private_queue: PrivateQueue | None = None,
+        heartbeat_s: int = 20,
+        topology: Topology | None = TOPOLOGY,
+    ) -> None:
+        """Raises ValueError when the URL is not an AMQP URL."""
+        self._endpoint = BrokerEndpoint.parse(url)
+        self._url = url
+        self._listener = listener
+        self._name = name
+        self._consumers = tuple(consumers)
+        self._private_queue = private_queue
+        self._heartbeat_s = heartbeat_s
+        self._topology = topology
+        self._log = structlog.get_logger().bind(broker=str(self._endpoint))
+        self._wire: Wire | None = None
+        self._generation = 0
+        self._sequence = 0
+        self._tokens: dict[int, object] = {}
+        self._oldest = 1
+        self.reply_queue = ""
+        """Name of the private queue on the present connection."""
+
+    def __repr__(self) -> str:
+        return f"<BrokerLink {self._name} {self._endpoint} up={self.up} unconfirmed={self.unconfirmed}>"
+
+    @property
+    def up(self) -> bool:
+        """Connected, declared and consuming."""
+        return self._wire is not None
+
+    @property
+    def writable(self) -> bool:
+        """Up, and neither the socket nor the broker (connection.blocked) asks us to hold back."""
+        return self._wire is not None and not self._wire.paused and not self._wire.blocked
+
+    @property
+    def blocked(self) -> bool:
+        """The broker has blocked publishers (memory or disk alarm)."""
+        return self._wire is not None and self._wire.blocked
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many publishes the broker has not confirmed yet."""
+        return len(self._tokens)
+
+    async def run(self) -> None:
+        """Connect, and connect again with jittered back-off whenever the connection ends, until cancelled."""
+        attempt = 0
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                began = loop.time()
+                reason = await self._one_connection()
+                if loop.time() - began > STABLE_AFTER_S:
+                    attempt = 0
+                wait_s = backoff_s(attempt, random.random())  # noqa: S311 - jitter, not a secret
+                attempt += 1
+                self._log.warning("broker.disconnected", reason=reason, retry_in_s=round(wait_s, 2))
+                await asyncio.sleep(wait_s)
+        finally:
+            self._went_down()
+
+    def publish(
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        *,
+        token: object = None,
+        mandatory: bool = False,
+        persistent: bool = False,
+        correlation_id: str = "",
+        reply_to: str = "",
+        expiration_ms: int | None = None,
+        type: str = "",  # noqa: A002 - AMQP's own name for the property
+        message_id: str = "",
+        content_type: str = "application/msgpack",
+    ) -> None:
+        """Queue a publish; `token` comes back by `confirmed` or `refused`. Raises LinkDownError when not up."""
+        wire = self._wire
+        if wire is None:
+            raise LinkDownError("the broker link is down")
+        wire.write(
+            codec.encode_publish(
+                exchange,
+                routing_key,
+                body,
+                frame_max=wire.frame_max,
+                mandatory=mandatory,
+                persistent=persistent,
+                correlation_id=correlation_id,
+                reply_to=reply_to,
+                expiration_ms=expiration_ms,
+                type=type,
+                message_id=message_id,
+                content_type=content_type,
+            )
+        )
+        self._sequence += 1
+        self._tokens[self._sequence] = token
+
+    def ack(self, delivery: Delivery, *, multiple: bool = False) -> None:
+        """Acknowledge; ignored when the delivery came by an earlier connection (the broker has requeued it)."""
+        if self._wire is not None and delivery.generation == self._generation:
+            self._wire.write(codec.encode_ack(delivery.tag, multiple=multiple))
+
+    def reject(self, delivery: Delivery, *, requeue: bool) -> None:
+        """Refuse a delivery: back to its queue, or to the dead letters; ignored like `ack`."""
+        if self._wire is not None and delivery.generation == self._generation:
+            self._wire.write(codec.encode_reject(delivery.tag, requeue=requeue))
+
+    async def settled(self) -> None:
+        """Return once the broker has processed every publish and ack so far; returns at once when down."""
+        if self._wire is not None:
+            with contextlib.suppress(LinkDownError, BrokerRefusedError, TimeoutError):
+                await self._wire.settled()
+
+    async def cancel_consumers(self) -> None:
+        """Take no new deliveries from now on, on later connections neither; the private queue goes on."""
+        consumers, self._consumers = self._consumers, ()
+        if self._wire is not None:
+            with contextlib.suppress(LinkDownError, BrokerRefusedError, TimeoutError):
+                for consumer in consumers:
+                    await self._wire.call(commands.Basic.Cancel(consumer.queue))
+
+    # Wire's owner
+
+    def wire_delivery(self, delivery: Delivery) -> None:
+        delivery.generation = self._generation
+        self._listener.delivered(delivery)
+
+    def wire_return(self, returned: Returned) -> None:
+        self._listener.returned(returned)
+
+    def wire_confirm(self, tag: int, multiple: bool, taken: bool) -> None:
+        tell = self._listener.confirmed if taken else self._listener.refused
+        if not multiple:
+            if tag in self._tokens:
+                tell(self._tokens.pop(tag))
+            return
+        for sequence in range(self._oldest, tag + 1):
+            if sequence in self._tokens:
+                tell(self._tokens.pop(sequence))
+        self._oldest = tag + 1
+
+    def wire_flow(self) -> None:
+        if self._wire is not None:
+            self._listener.flow_changed()
+
+    # inner workings
+
+    async def _one_connection(self) -> str:
+        """Connect, serve until the connection ends, and return why it ended."""
+        wire: Wire | None = None
+        try:
+            if self._topology is not None:
+                await declare(self._url, self._topology)
+            loop = asyncio.get_running_loop()
+            async with asyncio.timeout(30):
+                _, wire = await loop.create_connection(
+                    lambda: Wire(self, self._name),
+                    self._endpoint.host,
+                    self._endpoint.port,
+                    ssl=self._endpoint.tls_context(),
+                )
+                await wire.open(self._endpoint, self._heartbeat_s)
+                await self._open_private_queue(wire)
+            self._generation += 1
+            self._sequence, self._oldest, self._tokens = 0, 1, {}
+            # Up before consuming: the first delivery may be answered and acked at once.
+            self._wire = wire
+            self._log.info("broker.connected", name=self._name)
+            self._listener.link_up()
+            for consumer in self._consumers:
+                await wire.call(commands.Basic.Qos(prefetch_count=consumer.prefetch))
+                await wire.call(
+                    commands.Basic.Consume(queue=consumer.queue, consumer_tag=consumer.queue, no_ack=consumer.no_ack)
+                )
+            return await asyncio.shield(wire.closed)
+        except (OSError, TimeoutError, LinkDownError, BrokerRefusedError) as error:
+            return str(error) or type(error).__name__
+        finally:
+            politely = self._wire is not None
+            self._went_down()
+            if wire is not None:
+                await wire.close(politely=politely)
+
+    async def _open_private_queue(self, wire: Wire) -> None:
+        if self._private_queue is None:
+            return
+        name = f"{self._private_queue.prefix}.{uuid4().hex[:12]}"
+        await wire.call(commands.Queue.Declare(queue=name, exclusive=True, auto_delete=True))
+        for exchange, key in self._private_queue.bindings:
+            await wire.call(commands.Queue.Bind(queue=name, exchange=exchange, routing_key=key))
+        await wire.call(commands.Basic.Consume(queue=name, consumer_tag=name, no_ack=True, exclusive=True))
+        self.reply_queue = name
+
+    def _went_down(self) -> None:
+        if self._wire is None:
+            return
+        self._wire = None
+        self._tokens = {}
+        self._listener.link_down()

@@ -1,0 +1,235 @@
+"""Versioned msgpack envelopes: the bodies of every delivery between gateways and workers.
+
+Each is a map `{"v": 1, "t": <type>, ...}`; unknown keys are ignored so that a newer sender can add some,
+another `v` is refused. The identity is set by the gateway and never read from an OCPP payload.
+"""
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, ClassVar, Self, cast
+
+import msgpack
+import orjson
+
+from contracts.errors import EnvelopeError
+from contracts.versions import ErrorKind, Version
+
+FORMAT_VERSION = 1
+CONTENT_TYPE = "application/msgpack"
+MAX_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What all envelopes share: encoding, bounds, and the check of type and format version."""
+
+    TYPE: ClassVar[str] = ""
+
+    def encode(self) -> bytes:
+        """The msgpack body."""
+        body: dict[str, Any] = {"v": FORMAT_VERSION, "t": self.TYPE}
+        for name, _ in _layout(type(self)):
+            body[name] = getattr(self, name)
+        return cast("bytes", msgpack.packb(body))
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        """Read a body; raises EnvelopeError, naming what is wrong, and nothing else."""
+        if len(body) > MAX_BYTES:
+            raise EnvelopeError(f"envelope of {len(body)} bytes is over the bound of {MAX_BYTES}")
+        try:
+            content = msgpack.unpackb(body, max_map_len=64, max_array_len=64, max_ext_len=0)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise EnvelopeError(f"not msgpack: {type(error).__name__}") from error
+        if not isinstance(content, dict) or content.get("v") != FORMAT_VERSION:
+            raise EnvelopeError(f"not an envelope of format {FORMAT_VERSION}")
+        if content.get("t") != cls.TYPE:
+            raise EnvelopeError(f"expected an envelope of type {cls.TYPE}")
+        values = {}
+        for name, kinds in _layout(cls):
+            if name not in content:
+                raise EnvelopeError(f"{cls.TYPE} envelope lacks {name}")
+            value = content[name]
+            # bool is an int to Python, never to us
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                raise EnvelopeError(f"{cls.TYPE} envelope has a {name} of the wrong type")
+            values[name] = value
+        try:
+            return cls(**values)
+        except ValueError as error:
+            raise EnvelopeError(f"{cls.TYPE} envelope has a value outside its enumeration") from error
+
+
+_KINDS: dict[Any, tuple[type, ...]] = {
+    str: (str,),
+    int: (int,),
+    bytes: (bytes,),
+    bool: (bool,),
+    str | None: (str, type(None)),
+    int | None: (int, type(None)),
+}
+
+
+_LAYOUTS: dict[type[Envelope], tuple[tuple[str, tuple[type, ...]], ...]] = {}
+
+
+def _layout(cls: type[Envelope]) -> tuple[tuple[str, tuple[type, ...]], ...]:
+    layout = _LAYOUTS.get(cls)
+    if layout is None:
+        layout = tuple((field.name, _KINDS.get(field.type, (str,))) for field in fields(cls))
+        _LAYOUTS[cls] = layout
+    return layout
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnvelope(Envelope):
+    """A charge point's Call (or OCPP 2.1 SEND) on its way to a worker. `frame` is what the charge point sent."""
+
+    TYPE: ClassVar[str] = "call"
+
+    identity: str
+    version: Version
+    gateway: str
+    session: str
+    epoch: int
+    """Milliseconds since 1970 at which the session was accepted; the larger epoch is the newer session."""
+    unique_id: str
+    action: str
+    frame: bytes
+    received_ms: int
+    """Milliseconds since 1970 (UTC) at which the gateway received the frame."""
+    violation_kind: str | None = None
+    violation: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "version", Version(self.version))
+
+    def payload(self) -> dict[str, Any]:
+        """The decoded payload; a 1.6 `null` is an empty one. Raises EnvelopeError when the frame holds none."""
+        try:
+            payload = orjson.loads(self.frame)[3]
+        except (orjson.JSONDecodeError, IndexError, KeyError, TypeError) as error:
+            raise EnvelopeError("call envelope holds no OCPP-J frame") from error
+        if payload is None:
+            return {}
+        if not isinstance(payload, dict):
+            raise EnvelopeError("call envelope holds no payload object")
+        return payload
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyEnvelope(Envelope):
+    """A worker's answer to a Call: a payload (JSON), or an error when `error_kind` is set."""
+
+    TYPE: ClassVar[str] = "reply"
+
+    payload: bytes = b"{}"
+    error_kind: str | None = None
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if self.error_kind is not None:
+            object.__setattr__(self, "error_kind", ErrorKind(self.error_kind))
+
+    @property
+    def error(self) -> ErrorKind | None:
+        return None if self.error_kind is None else ErrorKind(self.error_kind)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEnvelope(Envelope):
+    """A request for a charge point, sent to the gateway that holds its session."""
+
+    TYPE: ClassVar[str] = "command"
+
+    command_id: str
+    """Unique for ever; a gateway never sends the same one twice on one session. Also the OCPP unique id."""
+    identity: str
+    action: str
+    payload: bytes
+    """JSON object, checked against the session's OCPP version before it is sent."""
+    deadline_ms: int
+    """Milliseconds since 1970 after which it must not be sent any more."""
+    session: str | None = None
+    """When set, only this session may receive it."""
+
+
+class OutcomeKind(StrEnum):
+    """How a command ended; exactly one per command (design, section 4)."""
+
+    RESULT = "result"
+    CALL_ERROR = "call_error"
+    REJECTED = "rejected"
+    OFFLINE = "offline"
+    EXPIRED = "expired"
+    TIMEOUT = "timeout"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeEnvelope(Envelope):
+    """What became of a command."""
+
+    TYPE: ClassVar[str] = "outcome"
+
+    command_id: str
+    identity: str
+    kind: OutcomeKind
+    gateway: str
+    session: str | None = None
+    payload: bytes = b"{}"
+    """The charge point's CALLRESULT payload (JSON) when the kind is `result`."""
+    error_code: str | None = None
+    """The CALLERROR code when the kind is `call_error`; else the reason as a short machine word."""
+    description: str = ""
+    sent_ms: int | None = None
+    answered_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", OutcomeKind(self.kind))
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionQuery(Envelope):
+    """A gateway asks whether an identity may connect (registration policy `closed`)."""
+
+    TYPE: ClassVar[str] = "admission-query"
+
+    identity: str
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionVerdict(Envelope):
+    """The answer to an AdmissionQuery."""
+
+    TYPE: ClassVar[str] = "admission-verdict"
+
+    identity: str
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest(Envelope):
+    """A backend asks a service to run a job on a charge point: a firmware update or a log upload."""
+
+    TYPE: ClassVar[str] = "job-request"
+
+    job_id: str
+    """Chosen by the requester; the same id again is the same job."""
+    identity: str
+    action: str
+    payload: bytes
+    """JSON object: the action's OCPP request; `requestId` is filled in by the service where the action has one."""
+    deadline_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobReceipt(Envelope):
+    """The answer to a JobRequest, sent once the job is stored (or refused)."""
+
+    TYPE: ClassVar[str] = "job-receipt"
+
+    job_id: str
+    accepted: bool
+    reason: str = ""

@@ -1,0 +1,17 @@
+"""The exception tree of contracts."""
+
+
+class ContractError(Exception):
+    """Root of everything contracts raises on its own account."""
+
+
+class EnvelopeError(ContractError):
+    """A delivery's body is not an envelope that this version of the software understands."""
+
+
+class LinkDownError(ContractError):
+    """The broker link is not up; the caller keeps what it wanted to publish."""
+
+
+class BrokerRefusedError(ContractError):
+    """The broker closed the channel or connection and said why; the text carries no credentials."""

@@ -1,0 +1,1 @@
+"""What every process shows the platform it runs on: settings, logs, health, metrics, signals."""

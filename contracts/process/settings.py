@@ -1,0 +1,140 @@
+"""Settings: environment variables, each documented, checked all at once at start.
+
+A process subclasses ProcessSettings; every field has an alias (its variable) and a description. A value that
+cannot be read, and a variable that looks like ours but is not, are each one line on stderr; then exit 2.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contracts.broker.endpoint import BrokerEndpoint
+
+PREFIX = "OCPP_"
+EXIT_BAD_SETTINGS = 2
+# Kubernetes injects these for Services in the same namespace; they are not typing mistakes of ours.
+_SERVICE_LINK = re.compile(r"_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)$")
+
+
+class Registration(StrEnum):
+    """Who may connect: anyone (unknown charge points are created), or only charge points on record."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class LogFormat(StrEnum):
+    AUTO = "auto"
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class ProcessSettings(BaseSettings):
+    """What all our processes share."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    amqp_url: SecretStr = Field(
+        SecretStr("amqp://guest:guest@127.0.0.1:5672/"),
+        alias="AMQP_URL",
+        description="The broker: amqp[s]://user:password@host:port/vhost.",
+    )
+    amqp_heartbeat_seconds: int = Field(
+        20, alias="OCPP_AMQP_HEARTBEAT_SECONDS", ge=2, le=600, description="A broker silent for twice this is gone."
+    )
+    registration: Registration = Field(
+        Registration.OPEN,
+        alias="OCPP_REGISTRATION",
+        description="open: unknown charge points are created; closed: they are refused with HTTP 404.",
+    )
+    log_level: LogLevel = Field(LogLevel.INFO, alias="OCPP_LOG_LEVEL", description="Least severe level that is logged.")
+    log_format: LogFormat = Field(
+        LogFormat.AUTO, alias="OCPP_LOG_FORMAT", description="auto: console on a terminal, JSON lines elsewhere."
+    )
+    monitor_host: str = Field(
+        "0.0.0.0", alias="OCPP_MONITOR_HOST", description="Address of /metrics, /healthz and /readyz."
+    )
+    monitor_port: int = Field(
+        9311, alias="OCPP_MONITOR_PORT", ge=0, le=65535, description="Port of the same; 0 takes a free one and logs it."
+    )
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _readable_url(cls, value: SecretStr) -> SecretStr:
+        BrokerEndpoint.parse(value.get_secret_value())
+        return value
+
+
+S = TypeVar("S", bound=ProcessSettings)
+
+
+def check(settings_class: type[S]) -> tuple[S | None, list[str]]:
+    """Read the environment: the settings, or None and every problem, a line each and without secret values."""
+    problems = list(_unknown(settings_class))
+    try:
+        settings = settings_class()
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_input=False, include_context=False):
+            variable = ".".join(str(part) for part in detail["loc"]) or "settings"
+            problems.append(f"{variable}: {detail['msg']}")
+        return None, problems
+    return (None if problems else settings), problems
+
+
+def load(settings_class: type[S]) -> S:
+    """The settings, or one line per problem on stderr and SystemExit(2)."""
+    settings, problems = check(settings_class)
+    if settings is None:
+        for problem in problems:
+            print(problem, file=sys.stderr)  # noqa: T201 - logging is not configured yet
+        raise SystemExit(EXIT_BAD_SETTINGS)
+    return settings
+
+
+def variables(settings_class: type[ProcessSettings]) -> list[tuple[str, str, str]]:
+    """Variable, default and description of every setting, for documentation and `check-config`."""
+    rows = []
+    for field in settings_class.model_fields.values():
+        default = field.get_default(call_default_factory=False)
+        shown = default.get_secret_value() if isinstance(default, SecretStr) else default
+        rows.append((str(field.alias), "" if shown is None else str(shown), field.description or ""))
+    return rows
+
+
+def _unknown(settings_class: type[ProcessSettings]) -> Iterator[str]:
+    known = {str(field.alias) for cls in _family(ProcessSettings) for field in cls.model_fields.values()}
+    known |= {str(field.alias) for field in settings_class.model_fields.values()}
+    for variable in sorted(os.environ):
+        if not variable.startswith(PREFIX) or variable in known or _SERVICE_LINK.search(variable):
+            continue
+        # One environment may serve all processes: only a name of this process's own kind can be a mistake here.
+        if variable.startswith(_own_prefixes(settings_class)):
+            yield f"{variable}: no such setting; check-config lists those that exist"
+
+
+def _own_prefixes(settings_class: type[ProcessSettings]) -> tuple[str, ...]:
+    words = {
+        str(field.alias).split("_")[1]
+        for field in settings_class.model_fields.values()
+        if str(field.alias).startswith(PREFIX)
+    }
+    return tuple(f"{PREFIX}{word}" for word in words)
+
+
+def _family(cls: type[ProcessSettings]) -> Iterator[type[ProcessSettings]]:
+    yield cls
+    for child in cls.__subclasses__():
+        yield from _family(child)

@@ -1,0 +1,141 @@
+"""The broker's topology as data: exchanges, queues, bindings, policies, and the keys that tie them.
+
+It is O(services + gateways): nothing is declared per charge point. `contracts.broker.declare` applies it.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from contracts import actions
+from contracts.actions import Service
+from contracts.versions import Version
+
+CALLS = "ocpp.calls"
+GATEWAYS = "ocpp.gateways"
+SERVICES = "ocpp.services"
+DEAD = "ocpp.dead"
+DEAD_LETTERS = "ocpp.dead-letters"
+
+ADMISSION_KEY = "admission"
+DELIVERY_LIMIT = 5
+RELAY_SERVICES = (Service.AUTHORIZATION, Service.METERING, Service.FIRMWARE, Service.DIAGNOSTICS)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable queue. Immutable traits are arguments; what operators may tune is a Policy."""
+
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    exchange: str
+    queue: str
+    key: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A RabbitMQ policy; applied through the management API, as AMQP itself cannot."""
+
+    name: str
+    pattern: str
+    definition: dict[str, Any]
+    apply_to: str = "queues"
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    exchanges: tuple[Exchange, ...]
+    queues: tuple[Queue, ...]
+    bindings: tuple[Binding, ...]
+    policies: tuple[Policy, ...]
+
+
+def call_key(version: Version, action: str) -> str | None:
+    """Routing key of a Call, or None when the action's name cannot be one word of a key (so nobody serves it)."""
+    if len(action) > 100 or not action.isascii() or not action.replace("-", "").isalnum():
+        return None
+    return f"{version.token}.{action}"
+
+
+def calls_queue(service: Service) -> str:
+    """The queue a service consumes Calls from."""
+    return f"ocpp.calls.{service}"
+
+
+def jobs_queue(service: Service) -> str:
+    """The queue of job requests for firmware or diagnostics; also its routing key on `ocpp.services`."""
+    return f"ocpp.jobs.{service}"
+
+
+def admission_queue() -> str:
+    """The queue of admission queries, consumed by authorization."""
+    return "ocpp.admission"
+
+
+def _quorum(*, at_least_once: bool) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": DELIVERY_LIMIT,
+        "x-dead-letter-exchange": DEAD,
+        "x-overflow": "reject-publish",
+    }
+    if at_least_once:
+        arguments["x-dead-letter-strategy"] = "at-least-once"
+    return arguments
+
+
+def _bindings() -> tuple[Binding, ...]:
+    calls = tuple(
+        Binding(CALLS, calls_queue(action.owner), f"{action.version.token}.{action.name}")
+        for action in actions.table().values()
+        if action.from_charge_point
+    )
+    # Expired Calls die in silence; only what a worker could not digest is kept for a person to look at.
+    dead = tuple(
+        Binding(DEAD, DEAD_LETTERS, "", {"x-match": "any-with-x", "x-first-death-reason": reason})
+        for reason in ("rejected", "delivery_limit")
+    )
+    services = (
+        Binding(SERVICES, admission_queue(), ADMISSION_KEY),
+        Binding(SERVICES, jobs_queue(Service.FIRMWARE), jobs_queue(Service.FIRMWARE)),
+        Binding(SERVICES, jobs_queue(Service.DIAGNOSTICS), jobs_queue(Service.DIAGNOSTICS)),
+    )
+    return calls + dead + services
+
+
+TOPOLOGY = Topology(
+    exchanges=(
+        Exchange(CALLS, "topic"),
+        Exchange(GATEWAYS, "direct"),
+        Exchange(SERVICES, "direct"),
+        Exchange(DEAD, "headers"),
+    ),
+    queues=(
+        *(
+            Queue(calls_queue(service), _quorum(at_least_once=service is Service.METERING))
+            for service in RELAY_SERVICES
+        ),
+        Queue(jobs_queue(Service.FIRMWARE), _quorum(at_least_once=False)),
+        Queue(jobs_queue(Service.DIAGNOSTICS), _quorum(at_least_once=False)),
+        Queue(admission_queue(), _quorum(at_least_once=False)),
+        Queue(DEAD_LETTERS, {"x-queue-type": "quorum", "x-overflow": "reject-publish"}),
+    ),
+    bindings=_bindings(),
+    policies=(
+        # Full queues refuse publishes (reject-publish); gateways then hold back and the sockets feel it.
+        Policy("ocpp-calls-bound", r"^ocpp\.calls\.", {"max-length-bytes": 4 * 1024**3}),
+        Policy("ocpp-dead-letters-bound", r"^ocpp\.dead-letters$", {"max-length-bytes": 1024**3}),
+    ),
+)
