@@ -248,6 +248,8 @@ class BrokerLink:
             self._listener.link_up()
             for consumer in self._consumers:
                 await wire.call(commands.Basic.Qos(prefetch_count=consumer.prefetch))
+                if consumer not in self._consumers:
+                    break  # cancel_consumers came in between
                 await wire.call(
                     commands.Basic.Consume(queue=consumer.queue, consumer_tag=consumer.queue, no_ack=consumer.no_ack)
                 )

@@ -38,8 +38,8 @@ class Monitor:
         """Listen; raises OSError when the port is taken."""
         app = web.Application()
         app.router.add_get("/metrics", self._metrics)
-        app.router.add_get("/healthz", lambda _: _verdict(self._live))
-        app.router.add_get("/readyz", lambda _: _verdict(self._ready))
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self.port)
@@ -55,11 +55,18 @@ class Monitor:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return _verdict(self._live)
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        return _verdict(self._ready)
+
+
 def _failures(checks: dict[str, Check]) -> dict[str, str]:
     return {name: reason for name, check in checks.items() if (reason := check()) is not None}
 
 
-async def _verdict(checks: dict[str, Check]) -> web.Response:
+def _verdict(checks: dict[str, Check]) -> web.Response:
     failures = _failures(checks)
     body = {"ok": not failures, "checks": {name: failures.get(name, "ok") for name in checks}}
     return web.json_response(body, status=503 if failures else 200)

@@ -1,0 +1,130 @@
+"""The platform face: settings checked all at once, probes, secrets kept."""
+
+import asyncio
+import os
+import signal
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+from pydantic import Field
+
+from contracts.broker.endpoint import BrokerEndpoint
+from contracts.process import running, settings
+from contracts.process.monitor import Monitor
+from contracts.process.settings import ProcessSettings
+
+
+class DemoSettings(ProcessSettings):
+    speed: int = Field(1, alias="OCPP_DEMO_SPEED_PERCENT", ge=1, description="How fast.")
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("OCPP_") or name == "AMQP_URL":
+            monkeypatch.delenv(name)
+
+
+def test_defaults_hold_without_any_variable() -> None:
+    loaded, problems = settings.check(DemoSettings)
+    assert problems == []
+    assert loaded is not None
+    assert loaded.speed == 1
+
+
+def test_every_problem_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCPP_DEMO_SPEED_PERCENT", "0")
+    monkeypatch.setenv("OCPP_LOG_LEVEL", "loud")
+    monkeypatch.setenv("OCPP_DEMO_SPED", "1")
+    monkeypatch.setenv("AMQP_URL", "http://user:topsecret@x/")
+    loaded, problems = settings.check(DemoSettings)
+    assert loaded is None
+    assert sorted(problem.partition(":")[0] for problem in problems) == [
+        "AMQP_URL", "OCPP_DEMO_SPED", "OCPP_DEMO_SPEED_PERCENT", "OCPP_LOG_LEVEL",
+    ]  # fmt: skip
+    assert "topsecret" not in "".join(problems)
+
+
+def test_bad_settings_exit_2_with_a_line_each(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OCPP_MONITOR_PORT", "many")
+    monkeypatch.setenv("OCPP_DEMO_SPEED_PERCENT", "x")
+    with pytest.raises(SystemExit) as exit_info:
+        settings.load(DemoSettings)
+    assert exit_info.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+@pytest.mark.parametrize("name", ["OCPP_DEMO_SERVICE_HOST", "OCPP_DEMO_PORT", "OCPP_DEMO_PORT_9310_TCP_ADDR"])
+def test_variables_that_kubernetes_injects_are_no_mistakes(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "tcp://10.0.0.1:80")
+    assert settings.check(DemoSettings)[1] == []
+
+
+def test_credentials_never_show() -> None:
+    url = "amqp://user:topsecret@host/vhost"
+    loaded = DemoSettings(AMQP_URL=url)
+    assert "topsecret" not in repr(loaded)
+    endpoint = BrokerEndpoint.parse(url)
+    assert "topsecret" not in repr(endpoint) + str(endpoint)
+    assert endpoint.password == "topsecret"
+
+
+@pytest.mark.parametrize(
+    ("url", "vhost", "port", "tls"),
+    [
+        ("amqp://h", "/", 5672, False),
+        ("amqp://h/", "/", 5672, False),
+        ("amqp://h/%2F", "/", 5672, False),
+        ("amqps://u:p@h:1/a%2Fb", "a/b", 1, True),
+        ("amqps://h/x", "x", 5671, True),
+    ],
+)
+def test_broker_urls_are_taken_apart(url: str, vhost: str, port: int, tls: bool) -> None:
+    endpoint = BrokerEndpoint.parse(url)
+    assert (endpoint.host, endpoint.vhost, endpoint.port, endpoint.tls) == ("h", vhost, port, tls)
+
+
+@pytest.mark.parametrize("url", ["", "http://h/", "amqp://", "amqp://h:99999/"])
+def test_what_is_no_broker_url_is_refused_in_words(url: str) -> None:
+    with pytest.raises(ValueError, match="AMQP URL"):
+        BrokerEndpoint.parse(url)
+
+
+async def test_probes_tell_which_check_fails_and_why() -> None:
+    registry = CollectorRegistry()
+    Counter("demo_things", "Things.", registry=registry).inc()
+    monitor = Monitor("127.0.0.1", 0, registry)
+    reasons: dict[str, str | None] = {"broker": "down"}
+    monitor.ready("broker", lambda: reasons["broker"])
+    monitor.live("loop", lambda: None)
+    await monitor.start()
+    try:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{monitor.port}") as session:
+            ready = await session.get("/readyz")
+            assert (ready.status, await ready.json()) == (503, {"ok": False, "checks": {"broker": "down"}})
+            assert (await session.get("/healthz")).status == 200
+            reasons["broker"] = None
+            assert (await session.get("/readyz")).status == 200
+            assert "demo_things_total 1.0" in await (await session.get("/metrics")).text()
+    finally:
+        await monitor.stop()
+
+
+def test_a_signal_asks_and_a_second_one_insists() -> None:
+    async def obeys(stop: asyncio.Event) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await stop.wait()
+        return 7
+
+    async def ignores(stop: asyncio.Event) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await stop.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+        return 0
+
+    assert running.run(obeys) == 7
+    assert running.run(ignores) == running.EXIT_SIGNALLED_TWICE
