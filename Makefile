@@ -1,0 +1,41 @@
+# Each command sets this machine up by itself, says what it installs before it does, and needs no terminal.
+PYTHON := .dev/venv/bin/python
+LOCKTOOLS := .dev/locktools
+COMPILE := $(LOCKTOOLS)/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --resolver=backtracking \
+	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fmt lock clean
+
+help: ## what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: ## the whole system on this machine, with simulated charge points
+	@tools/bootstrap.sh run
+	@$(PYTHON) -m tools.showcase
+
+test: ## every check and every test, with the time each took (ARGS='-k word' goes to pytest)
+	@tools/bootstrap.sh test
+	@tools/gate.sh $(ARGS)
+
+lint: ## the checks without the tests
+	@tools/bootstrap.sh run
+	@tools/gate.sh --lint-only
+
+fmt: ## put the source into the house's format
+	@tools/bootstrap.sh run
+	@.dev/venv/bin/ruff check --fix --quiet . || true
+	@.dev/venv/bin/ruff format .
+
+lock: $(LOCKTOOLS)/bin/pip-compile ## renew requirements.lock and requirements-dev.lock (UPGRADE=--upgrade for newer versions)
+	@$(COMPILE) $(UPGRADE) --output-file=requirements.lock pyproject.toml
+	@$(COMPILE) $(UPGRADE) --extra=dev --output-file=requirements-dev.lock pyproject.toml
+
+$(LOCKTOOLS)/bin/pip-compile:
+	@tools/bootstrap.sh run
+	@echo "installing pip-tools into $(LOCKTOOLS)"
+	@$(PYTHON) -m venv $(LOCKTOOLS)
+	@$(LOCKTOOLS)/bin/python -m pip install --quiet --no-input --disable-pip-version-check pip-tools
+
+clean: ## remove .dev: the virtual environment, the nodes' data, the logs
+	@rm -rf .dev .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,287 @@
+"""The command `ocpp-loadtest`."""
+
+import argparse
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from loadtest.charge_point import ChargePoint
+from loadtest.clock import Clock
+from loadtest.fleet import DEMO_TAGS, Fleet, Plan
+from loadtest.observer import Unobserved
+from loadtest.settings import Behaviour, LinkSettings
+from loadtest.summary import Report
+from loadtest.v16 import ChargePoint16
+from loadtest.v201 import ChargePoint201
+
+PASSWORD_VARIABLE = "OCPP_LOADTEST_PASSWORD"  # noqa: S105 - a variable's name
+_BAD_ARGUMENTS = 2
+_TAG_RANGE = re.compile(r"(.*?)(\d+)\.\.(\d+)")
+_MOST_TAGS = 1_000_000
+_DEFAULT_TAGS = f"{DEMO_TAGS[0]}..{DEMO_TAGS[-1].removeprefix('DEMO-')}"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; 0 when nothing was lost, 1 when something was, 2 for bad arguments."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    try:
+        work = _fleet(arguments) if arguments.command == "fleet" else _one(arguments)
+    except ValueError as error:
+        parser.error(str(error))
+    return _run(work)
+
+
+def _run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    with suppress(ImportError):
+        from uvloop import new_event_loop
+
+        factory = new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(work())
+
+
+def _fleet(arguments: argparse.Namespace) -> Callable[[], Coroutine[Any, Any, int]]:
+    plan = Plan(
+        link=_link(arguments),
+        behaviour=_behaviour(arguments),
+        count=arguments.count,
+        share_201=arguments.share_201,
+        ramp_per_s=arguments.ramp,
+        source_addresses=arguments.source_addresses,
+        identity_prefix=arguments.prefix,
+        id_tags=_tags(arguments.id_tags),
+        session_s=arguments.session_seconds,
+        pause_s=arguments.pause_seconds,
+        seed=arguments.seed,
+        speed=arguments.speed,
+        seconds=arguments.seconds,
+        until_transactions=arguments.until_transactions,
+        grace_s=arguments.grace_seconds,
+        keep_readings=arguments.json is not None,
+    )
+
+    async def work() -> int:
+        fleet = Fleet(plan, lambda identity, crash: print(f"{identity} crashed: {crash!r}", file=sys.stderr))
+        _on_signals(fleet.stop)
+        server = None
+        if arguments.metrics_port is not None:
+            try:
+                server, port = fleet.metrics.serve(arguments.metrics_port, arguments.metrics_address)
+            except OSError as error:
+                print(f"ocpp-loadtest: cannot serve metrics: {error.strerror}", file=sys.stderr)
+                return _BAD_ARGUMENTS
+            print(f"metrics: http://{arguments.metrics_address}:{port}/metrics", flush=True)
+        progress = asyncio.create_task(_progress(fleet, arguments.progress_seconds))
+        try:
+            report = await fleet.run()
+        finally:
+            progress.cancel()
+            if server is not None:
+                server.shutdown()
+                server.server_close()
+        return _conclude(report, arguments.json)
+
+    return work
+
+
+def _one(arguments: argparse.Namespace) -> Callable[[], Coroutine[Any, Any, int]]:
+    kind: type[ChargePoint16 | ChargePoint201] = ChargePoint16 if arguments.version == "1.6" else ChargePoint201
+    link, behaviour = _link(arguments), _behaviour(arguments)
+    tag = _tags(arguments.id_tags)[0]
+
+    async def work() -> int:
+        point = kind(
+            arguments.identity,
+            link,
+            behaviour,
+            clock=Clock(arguments.speed, horizon_s=arguments.session_seconds / arguments.speed + 60.0),
+            rng=Random(arguments.seed),
+            observer=_Printing(),
+        )
+        started = asyncio.get_running_loop().time()
+        await _one_transaction(point, tag, arguments)
+        seconds = asyncio.get_running_loop().time() - started
+        return _conclude(Report([point.ledger], seconds, wanted_transactions=1), arguments.json)
+
+    return work
+
+
+async def _one_transaction(point: ChargePoint, tag: str, arguments: argparse.Namespace) -> None:
+    running = asyncio.create_task(point.run())
+
+    async def session() -> None:
+        await point.wait_online()
+        await point.charge(1, tag, arguments.session_seconds)
+        await point.wait_drained()
+
+    playing = asyncio.create_task(session())
+    stopped = asyncio.Event()
+    _on_signals(stopped.set)
+    waiting = asyncio.create_task(stopped.wait())
+    try:
+        done, _ = await asyncio.wait(
+            {running, playing, waiting}, timeout=arguments.seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        if playing not in done or playing.exception() is None:
+            await point.finish(arguments.grace_seconds)
+    finally:
+        for task in (running, playing, waiting):
+            task.cancel()
+        await asyncio.gather(running, playing, waiting, return_exceptions=True)
+
+
+class _Printing(Unobserved):
+    def frame(self, identity: str, direction: str, text: str | bytes) -> None:
+        del identity
+        shown = text if isinstance(text, str) else repr(text[:200])
+        print("->" if direction == "out" else "<-", shown, flush=True)
+
+    def protocol_error(self, identity: str, note: str) -> None:
+        del identity
+        print("!!", note, flush=True)
+
+
+async def _progress(fleet: Fleet, every_s: float) -> None:
+    while every_s > 0:
+        await asyncio.sleep(every_s)
+        states = " ".join(f"{state} {count}" for state, count in fleet.metrics.states.items() if count)
+        frames = fleet.metrics.frames
+        line = f"{states} | transactions {fleet.metrics.completed} | frames out {frames['out']} in {frames['in']}"
+        print(line, file=sys.stderr, flush=True)
+
+
+def _conclude(report: Report, path: Path | None) -> int:
+    print("\n".join(report.lines()), flush=True)
+    if path is not None:
+        path.write_bytes(orjson.dumps(report.to_json(), option=orjson.OPT_INDENT_2))
+        print(f"ledger: {path}")
+    return 1 if report.failures() else 0
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+
+
+def _link(arguments: argparse.Namespace) -> LinkSettings:
+    password = os.environ.get(PASSWORD_VARIABLE)
+    return LinkSettings(
+        url=arguments.url,
+        password=password.encode() if password else None,
+        call_timeout_s=arguments.call_timeout_seconds,
+        ping_interval_s=arguments.ping_seconds or None,
+        message_ids=arguments.message_ids,
+        validate=not arguments.no_validate,
+    )
+
+
+def _behaviour(arguments: argparse.Namespace) -> Behaviour:
+    return Behaviour(
+        connectors=arguments.connectors,
+        sample_interval_s=arguments.sample_seconds,
+        fault_probability=getattr(arguments, "fault_probability", 0.0),
+        transaction_attempts=arguments.attempts,
+        transaction_retry_s=arguments.retry_seconds,
+        timeouts_count=arguments.timeouts_count,
+    )
+
+
+def _tags(text: str) -> tuple[str, ...]:
+    tags: tuple[str, ...] = ()
+    for part in filter(None, map(str.strip, text.split(","))):
+        span = _TAG_RANGE.fullmatch(part)
+        if span is None:
+            tags += (part,)
+            continue
+        first, last = int(span[2]), int(span[3])
+        if last - first >= _MOST_TAGS:
+            raise ValueError(f"--id-tags: {part!r} names more than {_MOST_TAGS} tags")
+        tags += tuple(f"{span[1]}{number:0{len(span[2])}d}" for number in range(first, last + 1))
+    if not tags or any(len(tag) > 20 for tag in tags):
+        raise ValueError("--id-tags: at least one, each of at most 20 characters")
+    return tags
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"ws", "wss"} or not parts.hostname:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a ws:// or wss:// address")
+    return text
+
+
+def _number(least: float, most: float, kind: type[float | int] = float) -> Callable[[str], float | int]:
+    def parse(text: str) -> float | int:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not from {least:g} to {most:g}")
+        return value
+
+    return parse
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ocpp-loadtest", description="Simulated charge points for an OCPP server.",
+        epilog=f"The Basic password of all charge points, if any, is read from {PASSWORD_VARIABLE}.",
+    )  # fmt: skip
+    commands = parser.add_subparsers(dest="command", required=True)
+    fleet = commands.add_parser("fleet", help="many charge points, many sessions")
+    one = commands.add_parser("one", help="one charge point, one transaction, every frame printed")
+    duration = _number(0.001, 10_000_000)
+    for command, session_s, speed in ((fleet, 3600, 1), (one, 600, 60)):
+        add = command.add_argument
+        add("--url", required=True, type=_url, help="the endpoint without identity, as ws://127.0.0.1:9000/ocpp")
+        add("--id-tags", default=_DEFAULT_TAGS, help="comma-separated, with ranges (default %(default)s)")
+        add("--speed", type=_number(0.01, 100_000), default=speed, help="session seconds per second (%(default)s)")
+        add("--session-seconds", type=duration, default=session_s, help="about how long a car charges (%(default)s)")
+        add("--sample-seconds", type=_number(0, 86_400, int), default=60, help="between meter samples (%(default)s)")
+        add("--seconds", type=duration, help="end after so many real seconds")
+        add("--grace-seconds", type=_number(0, 3600), default=30, help="to finish sessions at the end (%(default)s)")
+        add("--connectors", type=_number(1, 32, int), default=1, help="of each charge point (%(default)s)")
+        add("--attempts", type=_number(1, 1000, int), default=3, help="for a refused message (%(default)s)")
+        add("--retry-seconds", type=_number(0, 3600, int), default=10, help="times the attempt: the wait (%(default)s)")
+        add("--timeouts-count", action="store_true", help="a timeout uses up an attempt too")
+        add("--call-timeout-seconds", type=_number(0.01, 3600), default=30, help="(default %(default)s)")
+        add("--ping-seconds", type=_number(0, 3600), default=60, help="between pings; 0 sends none (%(default)s)")
+        add("--message-ids", choices=("uuid", "counter"), default="uuid", help="counter begins at 1 on each connection")
+        add("--no-validate", action="store_true", help="do not check the server's payloads (saves 170 us a frame)")
+        add("--seed", type=_number(0, 2**63, int), default=1, help="the same seed gives the same cars (%(default)s)")
+        add("--json", type=Path, metavar="FILE", help="write the ledger of all charge points there")
+    fleet.add_argument("--count", type=_number(1, 200_000, int), default=10, help="charge points (%(default)s)")
+    fleet.add_argument(
+        "--share-201", type=_number(0, 1), default=0.0, help="part that speaks 2.0.1, 0 to 1 (%(default)s)"
+    )
+    fleet.add_argument("--ramp", type=_number(0.01, 100_000), default=50, help="starts a second (%(default)s)")
+    fleet.add_argument("--pause-seconds", type=_number(0, 1_000_000), default=300, help="between sessions")
+    fleet.add_argument("--until-transactions", type=_number(1, 10**9, int), help="end when so many are completed")
+    fleet.add_argument("--source-addresses", type=_number(0, 250, int), default=0, help="use 127.0.0.2 and on, so many")
+    fleet.add_argument(
+        "--fault-probability", type=_number(0, 1), default=0.0, help="0 to 1, of each session (%(default)s)"
+    )
+    fleet.add_argument("--prefix", default="SIM", help="of the identities (%(default)s)")
+    fleet.add_argument("--metrics-port", type=_number(0, 65535, int), help="serve /metrics there; 0 takes a free port")
+    fleet.add_argument("--metrics-address", default="127.0.0.1", help="(default %(default)s)")
+    fleet.add_argument("--progress-seconds", type=_number(0, 3600), default=10, help="0 prints none (%(default)s)")
+    one.add_argument("--version", choices=("1.6", "2.0.1"), default="1.6", help="(default %(default)s)")
+    one.add_argument("--identity", default="SIM-ONE", help="(default %(default)s)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

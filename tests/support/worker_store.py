@@ -1,0 +1,39 @@
+"""A migrated store, and one Call handled as the runtime would, reply schema included."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import Table, select
+
+from contracts.schemas import Part, outbound_violation
+from workers.runtime.calls import Answer, IncomingCall, Reply, ServiceDefinition
+from workers.store.engine import Store
+from workers.store.migrating import migrate
+
+
+@asynccontextmanager
+async def migrated_store(url: str) -> AsyncIterator[Store]:
+    """The store at `url`, its tables made by the migrations; closed at the end."""
+    store = Store(url)
+    try:
+        await migrate(store)
+        yield store
+    finally:
+        await store.close()
+
+
+async def handle(store: Store, definition: ServiceDefinition, call: IncomingCall) -> Reply:
+    """The reply, once it is committed; a reply that its schema refuses fails the test."""
+    async with store.transaction() as transaction:
+        reply = await definition.handlers[call.version, call.action](call, transaction)
+        if isinstance(reply, Answer):
+            assert outbound_violation(call.version, call.action, Part.RESPONSE, reply.payload) is None
+    return reply
+
+
+async def all_rows(store: Store, table: Table) -> list[dict[str, Any]]:
+    """Every row of a table, in order of its primary key."""
+    async with store.transaction(read_only=True) as transaction:
+        rows = await transaction.rows(select(table).order_by(*table.primary_key.columns))
+    return [row._asdict() for row in rows]

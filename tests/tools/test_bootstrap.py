@@ -1,0 +1,241 @@
+"""The set-up script on a make-believe machine: its own root, and a PATH with nothing but what is put there."""
+
+import hashlib
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).parents[2] / "tools"
+ORDINARY = [
+    "basename",
+    "bash",
+    "cat",
+    "chmod",
+    "comm",
+    "cut",
+    "dirname",
+    "find",
+    "flock",
+    "grep",
+    "ln",
+    "mkdir",
+    "rm",
+    "sed",
+    "sha256sum",
+    "sleep",
+    "sort",
+    "tail",
+    "timeout",
+]
+
+
+class Machine:
+    def __init__(self, root: Path) -> None:
+        self.root = root / "machine"
+        self.checkout = root / "checkout"
+        self.bin = root / "bin"
+        self.calls_log = root / "calls.log"
+        for directory in (self.root / "usr/sbin", self.checkout / "tools", self.checkout / ".dev/venv/bin", self.bin):
+            directory.mkdir(parents=True)
+        shutil.copy(TOOLS / "bootstrap.sh", self.checkout / "tools")
+        (self.checkout / "requirements-dev.lock").write_text("one==1\ntwo==2\n")
+        (self.checkout / "pyproject.toml").write_text("[project]\n")
+        for name in ORDINARY:
+            found = shutil.which(name)
+            assert found, name
+            (self.bin / name).symlink_to(found)
+        self.command("id", "echo 0")
+        self.command("dpkg", "exit 1")
+        self.command("apt-get", "")
+        self.script(
+            self.checkout / ".dev/venv/bin/python", f'case $* in *pip*) echo "pip $*" >>{self.calls_log} ;; esac'
+        )
+        self.command("python3.11", "")
+        self.remember_venv()
+
+    def script(self, path: Path, body: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/bash\n{body}\n")
+        path.chmod(0o755)
+
+    def command(self, name: str, body: str) -> None:
+        self.script(self.bin / name, f'echo "{name} $*" >>{self.calls_log}\n{body}')
+
+    def install_servers(self) -> None:
+        self.script(self.root / "usr/lib/rabbitmq/bin/rabbitmq-server", "")
+        self.script(self.root / "usr/lib/postgresql/15/bin/initdb", "")
+
+    def remember_venv(self) -> None:
+        content = b"".join((self.checkout / name).read_bytes() for name in ("requirements-dev.lock", "pyproject.toml"))
+        (self.checkout / ".dev/venv.stamp").write_text(hashlib.sha256(content).hexdigest() + "\n")
+
+    def run(self, *goal: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self.bin / "bash", self.checkout / "tools/bootstrap.sh", *goal],
+            env={"PATH": str(self.bin), "BOOTSTRAP_MACHINE": str(self.root), **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def calls(self, *of: str) -> list[str]:
+        lines = self.calls_log.read_text().splitlines() if self.calls_log.exists() else []
+        return [line for line in lines if line.split()[0] in of]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+@pytest.mark.parametrize("script", sorted(TOOLS.glob("*.sh")), ids=lambda path: path.name)
+def test_a_script_parses_is_executable_and_stops_at_errors(script: Path):
+    subprocess.run(["bash", "-n", script], check=True)
+    assert os.access(script, os.X_OK)
+    assert "\nset -euo pipefail\n" in script.read_text()
+
+
+def test_where_everything_is_there_nothing_is_installed(machine: Machine):
+    machine.install_servers()
+    done = machine.run("test")
+    assert (done.returncode, done.stdout) == (0, "bootstrap: nothing to install\n")
+    assert machine.calls("apt-get", "pip", "dpkg", "docker") == []
+
+
+def test_a_second_run_installs_nothing(machine: Machine):
+    machine.command(
+        "apt-get",
+        f"case $* in *install*) mkdir -p {machine.root}/usr/lib/rabbitmq/bin; "
+        f"ln -s {machine.bin}/bash {machine.root}/usr/lib/rabbitmq/bin/rabbitmq-server ;; esac",
+    )
+    assert machine.run("run").returncode == 0
+    assert len(machine.calls("apt-get")) == 2
+    assert machine.run("run").stdout == "bootstrap: nothing to install\n"
+    assert len(machine.calls("apt-get")) == 2
+
+
+def test_given_urls_stand_for_the_servers(machine: Machine):
+    done = machine.run("test", AMQP_URL="amqp://x", DATABASE_URL="postgresql+asyncpg://x")
+    assert (done.returncode, done.stdout) == (0, "bootstrap: nothing to install\n")
+
+
+def test_run_needs_no_postgresql(machine: Machine):
+    machine.install_servers()
+    shutil.rmtree(machine.root / "usr/lib/postgresql")
+    assert machine.run("run").stdout == "bootstrap: nothing to install\n"
+    assert "will install with apt-get: postgresql (" in machine.run("test").stdout
+
+
+def test_it_says_what_it_installs_first_and_no_service_is_started_or_enabled(machine: Machine):
+    wants = machine.root / "etc/systemd/system/multi-user.target.wants"
+    wants.mkdir(parents=True)
+    (wants / "theirs.service").symlink_to("/lib/systemd/system/theirs.service")
+    machine.command(
+        "apt-get",
+        "case $* in *install*)\n"
+        f"  {machine.root}/usr/sbin/policy-rc.d; echo policy $? >>{machine.calls_log}\n"
+        f"  grep create_main_cluster {machine.root}/etc/postgresql-common/createcluster.conf >>{machine.calls_log}\n"
+        f"  ln -s /lib/systemd/system/rabbitmq-server.service {wants}/rabbitmq-server.service ;;\n"
+        "esac",
+    )
+    machine.command("systemctl", "")
+    done = machine.run("test")
+    assert done.returncode == 0, done.stderr
+    first, *_ = done.stdout.splitlines()
+    assert first.startswith("bootstrap: will install with apt-get: rabbitmq-server postgresql (")
+    update, install = machine.calls("apt-get")
+    assert update == "apt-get -q update"
+    assert install.endswith(" install rabbitmq-server postgresql")
+    assert "--no-install-recommends" in install
+    assert machine.calls("policy") == ["policy 101"]
+    assert machine.calls("create_main_cluster") == ["create_main_cluster = false"]
+    assert machine.calls("systemctl") == ["systemctl disable rabbitmq-server.service"]
+    assert [link.name for link in wants.iterdir()] == ["theirs.service"]
+    assert not (machine.root / "usr/sbin/policy-rc.d").exists()
+
+
+def test_a_policy_and_a_cluster_configuration_of_the_machine_stay_as_they_are(machine: Machine):
+    policy = machine.root / "usr/sbin/policy-rc.d"
+    machine.script(policy, "exit 104")
+    configuration = machine.root / "etc/postgresql-common/createcluster.conf"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text("ssl = on\n")
+    assert machine.run("test").returncode == 0
+    assert "exit 104" in policy.read_text()
+    assert configuration.read_text() == "ssl = on\n"
+
+
+def test_a_failed_installation_shows_the_end_of_the_log_and_tidies_up(machine: Machine):
+    machine.command("apt-get", 'case $* in *install*) echo "E: no space left"; exit 100 ;; esac')
+    done = machine.run("run")
+    assert done.returncode == 2
+    assert "E: no space left" in done.stderr
+    assert "could not install: rabbitmq-server" in done.stderr
+    assert not (machine.root / "usr/sbin/policy-rc.d").exists()
+
+
+def test_without_root_and_docker_it_says_what_to_do_and_installs_nothing(machine: Machine):
+    machine.command("id", "echo 1000")
+    done = machine.run("run")
+    assert done.returncode == 2
+    assert "RabbitMQ is not installed, AMQP_URL is not set, and no Docker engine answers" in done.stderr
+    assert "apt-get install rabbitmq-server" in done.stderr
+    assert machine.calls("apt-get", "pip") == []
+
+
+def test_without_root_a_docker_engine_will_do(machine: Machine):
+    machine.command("id", "echo 1000")
+    machine.command("docker", "exit 0")
+    done = machine.run("test")
+    assert done.returncode == 0
+    assert "will run in containers, pulled when first needed: RabbitMQ PostgreSQL\n" in done.stdout
+    assert machine.calls("apt-get") == []
+
+
+def test_a_docker_command_whose_engine_does_not_answer_will_not_do(machine: Machine):
+    machine.command("id", "echo 1000")
+    machine.command("docker", "exit 1")
+    assert machine.run("run").returncode == 2
+
+
+def test_a_changed_lock_renews_the_environment_with_hashes_checked(machine: Machine):
+    machine.install_servers()
+    (machine.checkout / "requirements-dev.lock").write_text("one==1\ntwo==2\nthree==3\n")
+    done = machine.run("run")
+    assert done.returncode == 0, done.stderr
+    assert "will install into .dev/venv: the 3 Python packages" in done.stdout
+    _, packages, project = machine.calls("pip")
+    assert packages.endswith("--require-hashes -r requirements-dev.lock")
+    assert project.endswith("--no-build-isolation --no-deps -e .")
+    assert machine.run("run").stdout == "bootstrap: nothing to install\n"
+
+
+def test_a_failed_package_installation_is_tried_again_by_the_next_run(machine: Machine):
+    machine.install_servers()
+    (machine.checkout / ".dev/venv.stamp").unlink()
+    machine.script(
+        machine.checkout / ".dev/venv/bin/python", "case $* in *require-hashes*) echo HASH MISMATCH; exit 1 ;; esac"
+    )
+    done = machine.run("run")
+    assert done.returncode == 2
+    assert "HASH MISMATCH" in done.stderr
+    assert "will install into .dev/venv" in machine.run("run").stdout
+
+
+def test_an_unknown_goal_is_refused_with_the_usage(machine: Machine):
+    done = machine.run("everything")
+    assert done.returncode == 2
+    assert "tools/bootstrap.sh run|test" in done.stderr
+
+
+def test_what_the_build_machine_runs_is_what_a_developer_runs():
+    script = TOOLS.parent / ".ci" / "run"
+    assert script.stat().st_mode & stat.S_IXUSR
+    commands = [line for line in script.read_text().splitlines() if line and not line.startswith("#")]
+    assert commands[-1] == "exec make test"

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Every check of this project in turn, with the time each took; stops at the first that fails.
+# tools/gate.sh [--lint-only] [arguments for pytest]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=.dev/venv/bin
+summary=
+
+now() { "$bin/python" -I -S -c 'import time; print(time.time())'; }
+step() { # name, command ...
+  local name=$1 began seconds status=0
+  shift
+  printf '\n== %s\n' "$name"
+  began=$(now)
+  "$@" || status=$?
+  seconds=$("$bin/python" -I -S -c "import time; print(f'{time.time() - $began:.1f}')")
+  summary+=$(printf '%-14s %6s s  %s' "$name" "$seconds" "$([ $status = 0 ] && echo ok || echo FAILED)")$'\n'
+  if [ $status != 0 ]; then
+    printf '\n%s' "$summary" >&2
+    exit $status
+  fi
+}
+
+step 'ruff check' "$bin/ruff" check .
+step 'ruff format' "$bin/ruff" format --check .
+step 'mypy' "$bin/mypy"
+step 'lint-imports' "$bin/lint-imports"
+[ "${1:-}" = --lint-only ] || step 'pytest' "$bin/pytest" "$@"
+printf '\n%s' "$summary"
