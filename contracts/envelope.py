@@ -4,7 +4,7 @@ Each is a map `{"v": 1, "t": <type>, ...}`; unknown keys are ignored so that a n
 another `v` is refused. The identity is set by the gateway and never read from an OCPP payload.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
 from typing import Any, ClassVar, Self, cast
 
@@ -28,7 +28,7 @@ class Envelope:
     def encode(self) -> bytes:
         """The msgpack body."""
         body: dict[str, Any] = {"v": FORMAT_VERSION, "t": self.TYPE}
-        for name, _ in _layout(type(self)):
+        for name, _, _ in _layout(type(self)):
             body[name] = getattr(self, name)
         return cast("bytes", msgpack.packb(body))
 
@@ -41,13 +41,15 @@ class Envelope:
             content = msgpack.unpackb(body, max_map_len=64, max_array_len=64, max_ext_len=0)
         except (ValueError, TypeError, RecursionError) as error:
             raise EnvelopeError(f"not msgpack: {type(error).__name__}") from error
-        if not isinstance(content, dict) or content.get("v") != FORMAT_VERSION:
+        if not isinstance(content, dict) or type(content.get("v")) is not int or content["v"] != FORMAT_VERSION:
             raise EnvelopeError(f"not an envelope of format {FORMAT_VERSION}")
         if content.get("t") != cls.TYPE:
             raise EnvelopeError(f"expected an envelope of type {cls.TYPE}")
         values = {}
-        for name, kinds in _layout(cls):
+        for name, kinds, optional in _layout(cls):
             if name not in content:
+                if optional:
+                    continue  # an older sender does not know it yet
                 raise EnvelopeError(f"{cls.TYPE} envelope lacks {name}")
             value = content[name]
             # bool is an int to Python, never to us
@@ -70,15 +72,23 @@ _KINDS: dict[Any, tuple[type, ...]] = {
 }
 
 
-_LAYOUTS: dict[type[Envelope], tuple[tuple[str, tuple[type, ...]], ...]] = {}
+Layout = tuple[tuple[str, tuple[type, ...], bool], ...]
+_LAYOUTS: dict[type[Envelope], Layout] = {}
 
 
-def _layout(cls: type[Envelope]) -> tuple[tuple[str, tuple[type, ...]], ...]:
+def _layout(cls: type[Envelope]) -> Layout:
+    """Name, types on the wire, and whether it may be missing, of each field."""
     layout = _LAYOUTS.get(cls)
     if layout is None:
-        layout = tuple((field.name, _KINDS.get(field.type, (str,))) for field in fields(cls))
+        layout = tuple((field.name, _kinds(field.type), field.default is not MISSING) for field in fields(cls))
         _LAYOUTS[cls] = layout
     return layout
+
+
+def _kinds(annotation: Any) -> tuple[type, ...]:
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return (str,)
+    return _KINDS[annotation]
 
 
 @dataclass(frozen=True, slots=True)

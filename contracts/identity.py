@@ -42,8 +42,9 @@ def from_path(path: str, endpoint: str) -> str | BadIdentity:
     if _BROKEN_ESCAPE.search(encoded):
         return BadIdentity("identity has a broken percent escape")
     try:
-        identity = unquote_to_bytes(encoded).decode("utf-8")
-    except UnicodeDecodeError:
+        # a raw byte outside ASCII may come as a surrogate; it is the byte that counts
+        identity = unquote_to_bytes(encoded.encode("utf-8", "surrogateescape")).decode("utf-8")
+    except UnicodeError:
         return BadIdentity("identity is not UTF-8")
     if len(identity) > MAX_LENGTH:
         return BadIdentity(f"identity is longer than {MAX_LENGTH} characters")

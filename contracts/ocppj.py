@@ -134,7 +134,8 @@ def _read_error(message: list[Any], unique_id: str) -> CallError | BadFrame:
     if len(message) not in {4, 5} or not isinstance(message[2], str):
         return BadFrame("CALLERROR needs a string code")
     details = message[4] if len(message) == 5 and isinstance(message[4], dict) else {}
-    return CallError(unique_id, message[2][:64], str(message[3])[:MAX_DESCRIPTION], details)
+    description = message[3][:MAX_DESCRIPTION] if isinstance(message[3], str) else ""
+    return CallError(unique_id, message[2][:64], description, details)
 
 
 def _broken(reason: str, unique_id: str | None, version: Version) -> BadFrame:

@@ -91,11 +91,13 @@ def _compile(text: bytes) -> _Schema:
 
 
 def _first(validator: jsonschema_rs.Validator, payload: Any) -> Violation | None:
-    if validator.is_valid(payload):
-        return None
-    error = next(iter(validator.iter_errors(payload)))
+    try:
+        if validator.is_valid(payload):
+            return None
+        error = next(iter(validator.iter_errors(payload)))
+    except ValueError:  # its recursion limit; no real payload comes near it
+        return Violation(ErrorKind.FORMAT, "payload is nested too deeply")
     kind = _KINDS.get(type(error.kind).__name__, ErrorKind.PROPERTY)
     where = "/".join(str(step) for step in error.instance_path) or "payload"
     # Names of unexpected properties come from the peer: keep what is printable and short.
-    message = re.sub(r"[^\x20-\x7e]", "?", error.message)
-    return Violation(kind, f"{where}: {message}"[:255])
+    return Violation(kind, re.sub(r"[^\x20-\x7e]", "?", f"{where}: {error.message}"[:255]))

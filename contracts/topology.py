@@ -17,7 +17,12 @@ DEAD = "ocpp.dead"
 DEAD_LETTERS = "ocpp.dead-letters"
 
 ADMISSION_KEY = "admission"
-DELIVERY_LIMIT = 5
+DELIVERY_LIMIT = 20
+"""Broken connections and crashed workers count as deliveries too: far above a worker's own tries of a bad Call."""
+
+CONSUMER_TIMEOUT_MS = 24 * 3600 * 1000
+"""Workers hold deliveries while the database is away (RabbitMQ 3.12 and later read this; its default is 30 min)."""
+
 RELAY_SERVICES = (Service.AUTHORIZATION, Service.METERING, Service.FIRMWARE, Service.DIAGNOSTICS)
 
 
@@ -88,6 +93,7 @@ def _quorum(*, at_least_once: bool) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "x-queue-type": "quorum",
         "x-delivery-limit": DELIVERY_LIMIT,
+        "x-consumer-timeout": CONSUMER_TIMEOUT_MS,
         "x-dead-letter-exchange": DEAD,
         "x-overflow": "reject-publish",
     }

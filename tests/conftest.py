@@ -1,5 +1,7 @@
 """Fixtures for every test; they live in tests/support."""
 
+from hypothesis import settings
+
 from tests.support.leaks import _no_task_is_left, tasks_have_owners
 from tests.support.nodes import amqp_url, database_url, own_postgres, own_rabbit, postgres, postgres_url, rabbit
 
@@ -14,3 +16,7 @@ __all__ = [
     "rabbit",
     "tasks_have_owners",
 ]
+
+# What a shared machine takes for one example says nothing about the code.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")

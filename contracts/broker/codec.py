@@ -16,6 +16,9 @@ from contracts.errors import BrokerRefusedError
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 FRAME_END = b"\xce"
 FRAME_OVERHEAD = 8
+FRAME_MAX = 131072
+"""Largest frame we negotiate."""
+
 HEARTBEAT_FRAME = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 CHANNEL = 1
 """The one channel a link uses besides 0."""
@@ -64,7 +67,11 @@ class Delivery(Content):
     @property
     def delivery_count(self) -> int:
         """How often a quorum queue has delivered this before; 0 at first."""
-        return int(self.headers.get("x-delivery-count", 0)) if self.raw_headers else 0
+        try:
+            count = self.headers.get("x-delivery-count")
+        except ValueError:
+            return 0  # the publisher's own header may be anything, the broker's is always a number
+        return count if isinstance(count, int) else 0
 
 
 @dataclass(slots=True)
@@ -103,11 +110,12 @@ class FrameReader:
         position, end = 0, len(data)
         while end - position >= 7:
             kind, channel, size = _FRAME_HEAD.unpack_from(data, position)
+            if size > FRAME_MAX:
+                greeting = data.startswith(b"AMQP", position)
+                raise BrokerRefusedError("the broker does not speak AMQP 0-9-1" if greeting else "frame over the bound")
             start = position + 7
             stop = start + size
             if stop >= end:
-                if data[:4] == b"AMQP":
-                    raise BrokerRefusedError("the broker does not speak AMQP 0-9-1")
                 break
             if data[stop] != 0xCE:
                 raise BrokerRefusedError("frame without its end octet")

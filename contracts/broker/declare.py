@@ -1,48 +1,64 @@
 """The one function that declares the topology, and the one that sets its policies."""
 
+import asyncio
+from collections.abc import Iterator
 from urllib.parse import quote
 
-import aio_pika
 import aiohttp
+from pamqp import base, commands
 
+from contracts.broker.codec import Delivery, Returned
+from contracts.broker.endpoint import BrokerEndpoint
+from contracts.broker.wire import Wire, connect
 from contracts.errors import BrokerRefusedError, LinkDownError
 from contracts.topology import Policy, Topology
 
-CONNECT_TIMEOUT_S = 15.0
+DECLARE_TIMEOUT_S = 60.0
+
+
+async def declare_on(wire: Wire, topology: Topology) -> None:
+    """Declare exchanges, queues and bindings; harmless when they exist already.
+
+    Raises BrokerRefusedError when the broker refuses (for instance because a queue exists with other arguments),
+    LinkDownError when the connection ends, TimeoutError after a minute.
+    """
+    async with asyncio.timeout(DECLARE_TIMEOUT_S):
+        await asyncio.gather(*[wire.ask(method) for method in _methods(topology)])
 
 
 async def declare(url: str, topology: Topology) -> None:
-    """Declare exchanges, queues and bindings; harmless when they exist already.
-
-    Raises LinkDownError when the broker cannot be reached, BrokerRefusedError when it refuses (for instance
-    because a queue exists with other arguments); neither text holds credentials.
-    """
+    """The same on a connection of its own; raises LinkDownError too when the broker cannot be reached."""
     try:
-        connection = await aio_pika.connect(url, timeout=CONNECT_TIMEOUT_S)
-    except (OSError, TimeoutError, aio_pika.exceptions.AMQPError) as error:
+        wire = await connect(BrokerEndpoint.parse(url), _Deaf(), "declare", heartbeat_s=20)
+    except (OSError, TimeoutError) as error:
         raise LinkDownError(f"cannot connect to declare the topology: {type(error).__name__}") from error
     try:
-        async with connection:
-            await _declare(await connection.channel(publisher_confirms=False), topology)
-    except aio_pika.exceptions.ChannelClosed as error:
-        raise BrokerRefusedError(f"the broker refused the topology: {error}") from error
-    except (OSError, TimeoutError, aio_pika.exceptions.AMQPError) as error:
-        raise LinkDownError(f"lost the broker while declaring the topology: {type(error).__name__}") from error
+        await declare_on(wire, topology)
+    finally:
+        await wire.close(politely=True)
 
 
-async def _declare(channel: aio_pika.abc.AbstractChannel, topology: Topology) -> None:
-    exchanges = {
-        exchange.name: await channel.declare_exchange(exchange.name, exchange.type, durable=True)
-        for exchange in topology.exchanges
-    }
-    queues = {
-        queue.name: await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
-        for queue in topology.queues
-    }
+def _methods(topology: Topology) -> Iterator[base.Frame]:
+    for exchange in topology.exchanges:
+        yield commands.Exchange.Declare(exchange=exchange.name, exchange_type=exchange.type, durable=True)
+    for queue in topology.queues:
+        yield commands.Queue.Declare(queue=queue.name, durable=True, arguments=dict(queue.arguments))
     for binding in topology.bindings:
-        await queues[binding.queue].bind(
-            exchanges[binding.exchange], binding.key, arguments=dict(binding.arguments) or None
+        yield commands.Queue.Bind(
+            queue=binding.queue,
+            exchange=binding.exchange,
+            routing_key=binding.key,
+            arguments=dict(binding.arguments),
         )
+
+
+class _Deaf:
+    """Owns a wire that neither consumes nor publishes."""
+
+    def wire_delivery(self, delivery: Delivery) -> None: ...
+    def wire_return(self, returned: Returned) -> None: ...
+    def wire_confirm(self, tag: int, multiple: bool, taken: bool) -> None: ...
+    def wire_flow(self) -> None: ...
 
 
 async def put_policies(management_url: str, vhost: str, policies: tuple[Policy, ...]) -> None:

@@ -19,9 +19,15 @@ class BrokerEndpoint:
     @classmethod
     def parse(cls, url: str) -> "BrokerEndpoint":
         """Read `amqp[s]://user:password@host:port/vhost`; raises ValueError saying what is wrong, without the URL."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            # its words quote what stands before the host: the password
+            raise ValueError("an AMQP URL is not readable; percent-encode the password") from None
         if parts.scheme not in {"amqp", "amqps"}:
             raise ValueError("an AMQP URL starts with amqp:// or amqps://")
+        if parts.query:
+            raise ValueError("an AMQP URL has no query here; trust roots for amqps come from SSL_CERT_FILE")
         if not parts.hostname:
             raise ValueError("an AMQP URL names a host")
         tls = parts.scheme == "amqps"

@@ -7,19 +7,20 @@ connection broke is forgotten here, and the listener publishes again what still 
 import asyncio
 import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Protocol
 from uuid import uuid4
 
 import structlog
-from pamqp import commands
+from pamqp import base, commands
 
 from contracts.broker import codec
 from contracts.broker.codec import Delivery, Returned
-from contracts.broker.declare import declare
+from contracts.broker.declare import declare_on
 from contracts.broker.endpoint import BrokerEndpoint
-from contracts.broker.wire import Wire
+from contracts.broker.wire import RPC_TIMEOUT_S, Wire, connect
 from contracts.errors import BrokerRefusedError, LinkDownError
 from contracts.topology import TOPOLOGY, Topology
 
@@ -46,7 +47,11 @@ class PrivateQueue:
 
 
 class LinkListener(Protocol):
-    """Who uses the link. All calls are synchronous and come from the event loop; they must not raise."""
+    """Who uses the link. All calls are synchronous and come from the event loop.
+
+    They must not raise: what does is logged as `broker.listener_failed`, and the link goes on. Nothing but
+    `link_up` comes while the link is down.
+    """
 
     def link_up(self) -> None: ...
     def link_down(self) -> None: ...
@@ -79,7 +84,6 @@ class BrokerLink:
     ) -> None:
         """Raises ValueError when the URL is not an AMQP URL."""
         self._endpoint = BrokerEndpoint.parse(url)
-        self._url = url
         self._listener = listener
         self._name = name
         self._consumers = tuple(consumers)
@@ -91,7 +95,6 @@ class BrokerLink:
         self._generation = 0
         self._sequence = 0
         self._tokens: dict[int, object] = {}
-        self._oldest = 1
         self.reply_queue = ""
         """Name of the private queue on the present connection."""
 
@@ -100,7 +103,7 @@ class BrokerLink:
 
     @property
     def up(self) -> bool:
-        """Connected, declared and consuming."""
+        """Connected and declared; consumers are asked for, and what is published goes out."""
         return self._wire is not None
 
     @property
@@ -201,26 +204,26 @@ class BrokerLink:
     # Wire's owner
 
     def wire_delivery(self, delivery: Delivery) -> None:
-        delivery.generation = self._generation
-        self._listener.delivered(delivery)
+        if self._wire is not None:
+            delivery.generation = self._generation
+            self._tell(self._listener.delivered, delivery)
 
     def wire_return(self, returned: Returned) -> None:
-        self._listener.returned(returned)
+        if self._wire is not None:
+            self._tell(self._listener.returned, returned)
 
     def wire_confirm(self, tag: int, multiple: bool, taken: bool) -> None:
         tell = self._listener.confirmed if taken else self._listener.refused
         if not multiple:
             if tag in self._tokens:
-                tell(self._tokens.pop(tag))
+                self._tell(tell, self._tokens.pop(tag))
             return
-        for sequence in range(self._oldest, tag + 1):
-            if sequence in self._tokens:
-                tell(self._tokens.pop(sequence))
-        self._oldest = tag + 1
+        for sequence in list(takewhile(lambda sequence: sequence <= tag, self._tokens)):
+            self._tell(tell, self._tokens.pop(sequence))
 
     def wire_flow(self) -> None:
         if self._wire is not None:
-            self._listener.flow_changed()
+            self._tell(self._listener.flow_changed)
 
     # inner workings
 
@@ -228,31 +231,21 @@ class BrokerLink:
         """Connect, serve until the connection ends, and return why it ended."""
         wire: Wire | None = None
         try:
+            wire = await connect(self._endpoint, self, self._name, self._heartbeat_s)
             if self._topology is not None:
-                await declare(self._url, self._topology)
-            loop = asyncio.get_running_loop()
-            async with asyncio.timeout(30):
-                _, wire = await loop.create_connection(
-                    lambda: Wire(self, self._name),
-                    self._endpoint.host,
-                    self._endpoint.port,
-                    ssl=self._endpoint.tls_context(),
-                )
-                await wire.open(self._endpoint, self._heartbeat_s)
-                await self._open_private_queue(wire)
+                await declare_on(wire, self._topology)
+            await self._open_private_queue(wire)
             self._generation += 1
-            self._sequence, self._oldest, self._tokens = 0, 1, {}
-            # Up before consuming: the first delivery may be answered and acked at once.
+            self._sequence, self._tokens = 0, {}
+            # In one go, so that nothing comes in between. Up before the first delivery, which may be answered and
+            # acked at once; consuming before what `link_up` publishes, after which a broker that has blocked
+            # publishers reads no more from us.
+            answers = self._consume(wire)
             self._wire = wire
             self._log.info("broker.connected", name=self._name)
-            self._listener.link_up()
-            for consumer in self._consumers:
-                await wire.call(commands.Basic.Qos(prefetch_count=consumer.prefetch))
-                if consumer not in self._consumers:
-                    break  # cancel_consumers came in between
-                await wire.call(
-                    commands.Basic.Consume(queue=consumer.queue, consumer_tag=consumer.queue, no_ack=consumer.no_ack)
-                )
+            self._tell(self._listener.link_up)
+            async with asyncio.timeout(RPC_TIMEOUT_S):
+                await asyncio.gather(*answers)
             return await asyncio.shield(wire.closed)
         except (OSError, TimeoutError, LinkDownError, BrokerRefusedError) as error:
             return str(error) or type(error).__name__
@@ -269,12 +262,29 @@ class BrokerLink:
         await wire.call(commands.Queue.Declare(queue=name, exclusive=True, auto_delete=True))
         for exchange, key in self._private_queue.bindings:
             await wire.call(commands.Queue.Bind(queue=name, exchange=exchange, routing_key=key))
-        await wire.call(commands.Basic.Consume(queue=name, consumer_tag=name, no_ack=True, exclusive=True))
         self.reply_queue = name
+
+    def _consume(self, wire: Wire) -> list[asyncio.Future[base.Frame]]:
+        answers = []
+        if self._private_queue is not None:
+            name = self.reply_queue
+            consume = commands.Basic.Consume(queue=name, consumer_tag=name, no_ack=True, exclusive=True)
+            answers.append(wire.ask(consume))
+        for consumer in self._consumers:
+            name = consumer.queue
+            answers.append(wire.ask(commands.Basic.Qos(prefetch_count=consumer.prefetch)))
+            answers.append(wire.ask(commands.Basic.Consume(queue=name, consumer_tag=name, no_ack=consumer.no_ack)))
+        return answers
+
+    def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
+        try:
+            callback(*arguments)
+        except Exception:  # noqa: BLE001 - the outermost shell of every callback; one must not cost the others theirs
+            self._log.exception("broker.listener_failed", callback=callback.__name__)
 
     def _went_down(self) -> None:
         if self._wire is None:
             return
         self._wire = None
         self._tokens = {}
-        self._listener.link_down()
+        self._tell(self._listener.link_down)

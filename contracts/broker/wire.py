@@ -6,18 +6,21 @@ Writes are gathered and leave as one write per turn of the event loop. When it e
 
 import asyncio
 import contextlib
+import struct
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from pamqp import base, commands, common, frame, header
+from pamqp import base, commands, common, exceptions, frame, header
 
 from contracts.broker import codec
 from contracts.broker.codec import Delivery, Returned
 from contracts.broker.endpoint import BrokerEndpoint
 from contracts.errors import BrokerRefusedError, LinkDownError
 
-FRAME_MAX = 131072
 RPC_TIMEOUT_S = 15.0
+CONNECT_TIMEOUT_S = 30.0
+_UNREADABLE = (struct.error, LookupError, ValueError, exceptions.PAMQPException)
 
 
 class WireOwner(Protocol):
@@ -27,6 +30,26 @@ class WireOwner(Protocol):
     def wire_return(self, returned: Returned) -> None: ...
     def wire_confirm(self, tag: int, multiple: bool, taken: bool) -> None: ...
     def wire_flow(self) -> None: ...
+
+
+async def connect(endpoint: BrokerEndpoint, owner: "WireOwner", name: str, heartbeat_s: int) -> "Wire":
+    """An open connection, which the caller must `close`.
+
+    Raises OSError, TimeoutError, LinkDownError or BrokerRefusedError; no text of theirs holds credentials.
+    """
+    loop = asyncio.get_running_loop()
+    wire: Wire | None = None
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            _, wire = await loop.create_connection(
+                lambda: Wire(owner, name), endpoint.host, endpoint.port, ssl=endpoint.tls_context()
+            )
+            await wire.open(endpoint, heartbeat_s)
+            return wire
+    except BaseException:
+        if wire is not None:
+            await wire.close(politely=False)
+        raise
 
 
 class Wire(asyncio.Protocol):
@@ -40,12 +63,13 @@ class Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._outbox: list[bytes] = []
         self._flush_planned = False
-        self._waiting: tuple[asyncio.Future[base.Frame], int] | None = None
-        self._frame_max = FRAME_MAX
+        # Answers come in the order of the questions, channel by channel. Whoever stops waiting leaves its future here,
+        # cancelled: its answer still comes, and must not be taken for the next one's.
+        self._waiting: deque[tuple[asyncio.Future[base.Frame], int]] = deque()
+        self._frame_max = codec.FRAME_MAX
         self._heartbeat_timer: asyncio.TimerHandle | None = None
         self._heard = self._spoke = False
         self._silent_ticks = 0
-        self._turn = asyncio.Lock()
         self.paused = False
         self.blocked = False
         self.closed: asyncio.Future[str] = self._loop.create_future()
@@ -54,8 +78,8 @@ class Wire(asyncio.Protocol):
     async def open(self, endpoint: BrokerEndpoint, heartbeat_s: int) -> None:
         """Log in and open the channel in confirm mode; raises BrokerRefusedError, LinkDownError or TimeoutError."""
         self.write(frame.marshal(header.ProtocolHeader(0, 9, 1), 0))
-        start = cast("commands.Connection.Start", await self._expect(0))
-        if "PLAIN" not in str(start.mechanisms):
+        start = await self._answer(self._asked(0))
+        if not isinstance(start, commands.Connection.Start) or "PLAIN" not in str(start.mechanisms):
             raise BrokerRefusedError("the broker does not offer PLAIN authentication")
         capabilities: common.FieldTable = {
             "publisher_confirms": True,
@@ -71,8 +95,10 @@ class Wire(asyncio.Protocol):
         }
         login = f"\0{endpoint.user}\0{endpoint.password}"
         start_ok = commands.Connection.StartOk(properties, "PLAIN", login)
-        tune = cast("commands.Connection.Tune", await self.call(start_ok, 0))
-        self._frame_max = min(tune.frame_max or FRAME_MAX, FRAME_MAX)
+        tune = await self.call(start_ok, 0)
+        if not isinstance(tune, commands.Connection.Tune):
+            raise BrokerRefusedError("the broker wants more than PLAIN authentication")
+        self._frame_max = min(tune.frame_max or codec.FRAME_MAX, codec.FRAME_MAX)
         interval = min(heartbeat_s, tune.heartbeat) if tune.heartbeat else heartbeat_s
         self._send_method(commands.Connection.TuneOk(1, self._frame_max, interval), 0)
         self._beat(interval / 2)
@@ -86,9 +112,14 @@ class Wire(asyncio.Protocol):
         Raises BrokerRefusedError when the broker answers by closing, LinkDownError when the connection has ended,
         TimeoutError after 15 s.
         """
-        async with self._turn:
-            self._send_method(method, channel)
-            return await self._expect(channel)
+        return await self._answer(self.ask(method, channel))
+
+    def ask(self, method: base.Frame, channel: int = codec.CHANNEL) -> asyncio.Future[base.Frame]:
+        """Queue a synchronous method; the future of its answer has no time limit. Raises LinkDownError."""
+        data = frame.marshal(method, channel)
+        answer = self._asked(channel)
+        self.write(data)
+        return answer
 
     def write(self, data: bytes) -> None:
         """Queue encoded frames; they leave with the next turn of the event loop."""
@@ -111,11 +142,14 @@ class Wire(asyncio.Protocol):
             self._heartbeat_timer.cancel()
         if politely and not self.closed.done():
             with contextlib.suppress(TimeoutError, LinkDownError, BrokerRefusedError):
-                async with asyncio.timeout(2):
-                    await self.call(commands.Connection.Close(200, "goodbye", 0, 0), 0)
-        self._flush()
-        if self._transport is not None:
-            self._transport.abort()
+                try:
+                    async with asyncio.timeout(2):
+                        await self.settled()  # a closing connection drops acks that the broker has not processed yet
+                        await self.call(commands.Connection.Close(200, "goodbye", 0, 0), 0)
+                except asyncio.CancelledError:
+                    self._abort()
+                    raise
+        self._abort()
         await asyncio.wait((self.closed,), timeout=1)
 
     # asyncio.Protocol
@@ -130,6 +164,8 @@ class Wire(asyncio.Protocol):
             self._reader.feed(data)
         except BrokerRefusedError as error:
             self._end(str(error))
+        except _UNREADABLE as error:
+            self._end(f"unreadable frame from the broker: {type(error).__name__}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(f"connection lost: {type(exc).__name__}" if exc else "connection closed by the broker")
@@ -160,25 +196,32 @@ class Wire(asyncio.Protocol):
         elif isinstance(method, commands.Connection.Close | commands.Channel.Close):
             self._send_method(commands.Connection.CloseOk() if channel == 0 else commands.Channel.CloseOk(), channel)
             self._flush()
-            self._end(f"closed by the broker: {method.reply_code} {method.reply_text}")
+            self._end(f"closed by the broker: {method.reply_code} {method.reply_text}", BrokerRefusedError)
         elif isinstance(method, commands.Basic.Cancel):
             # The queue went away or moved: a new connection declares and consumes afresh.
             self._end("consumer cancelled by the broker")
-        elif self._waiting is not None and channel == self._waiting[1]:
-            waiter, _ = self._waiting
-            self._waiting = None
-            if not waiter.done():
-                waiter.set_result(method)
+        elif waiting := next((entry for entry in self._waiting if entry[1] == channel), None):
+            self._waiting.remove(waiting)
+            if not waiting[0].done():
+                waiting[0].set_result(method)
 
     # inner workings
 
-    async def _expect(self, channel: int) -> base.Frame:
+    def _asked(self, channel: int) -> asyncio.Future[base.Frame]:
         if self.closed.done():
             raise LinkDownError(self.closed.result())
         waiter: asyncio.Future[base.Frame] = self._loop.create_future()
-        self._waiting = (waiter, channel)
+        self._waiting.append((waiter, channel))
+        return waiter
+
+    async def _answer(self, waiter: asyncio.Future[base.Frame]) -> base.Frame:
         async with asyncio.timeout(RPC_TIMEOUT_S):
             return await waiter
+
+    def _abort(self) -> None:
+        self._flush()
+        if self._transport is not None:
+            self._transport.abort()
 
     def _send_method(self, method: base.Frame, channel: int) -> None:
         self.write(frame.marshal(method, channel))
@@ -202,12 +245,13 @@ class Wire(asyncio.Protocol):
         plan: Callable[[float], None] = self._beat
         self._heartbeat_timer = self._loop.call_later(half_interval_s, plan, half_interval_s)
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, error: type[LinkDownError | BrokerRefusedError] = LinkDownError) -> None:
         if self._heartbeat_timer is not None:
             self._heartbeat_timer.cancel()
-        if self._waiting is not None and not self._waiting[0].done():
-            self._waiting[0].set_exception(BrokerRefusedError(reason))
-            self._waiting = None
+        while self._waiting:
+            waiter, _ = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_exception(error(reason))
         if not self.closed.done():
             self.closed.set_result(reason)
         if self._transport is not None:

@@ -7,6 +7,9 @@ import structlog
 
 from contracts.process.settings import LogFormat, ProcessSettings
 
+# Without local variables: they hold payloads, tokens and keys (and rendering deep ones can take minutes).
+_TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
 
 def configure(settings: ProcessSettings, process: str) -> None:
     """Set up structlog and the standard library's loggers for this process; call once, before the first log line."""
@@ -14,16 +17,22 @@ def configure(settings: ProcessSettings, process: str) -> None:
     console = settings.log_format is LogFormat.CONSOLE or (
         settings.log_format is LogFormat.AUTO and sys.stdout.isatty()
     )
+
+    def name_process(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event.setdefault("process", process)  # not a context variable: libraries log from their own threads too
+        return event
+
     shared: list[structlog.typing.Processor] = [
+        name_process,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
     renderer: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if console
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [_TRACEBACKS, structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, *renderer],
@@ -31,7 +40,6 @@ def configure(settings: ProcessSettings, process: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(process=process)
     # Libraries speak through the standard library: same lines, but only what an operator can act on.
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(

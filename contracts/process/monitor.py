@@ -6,6 +6,8 @@ from aiohttp import web
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+SHUTDOWN_TIMEOUT_S = 1.0
+
 Check = Callable[[], str | None]
 """Returns None when fine, else the reason in a few words."""
 
@@ -40,7 +42,8 @@ class Monitor:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        # A scraper that does not read its answer must not hold up the end of the process.
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self.port)
         await site.start()
@@ -53,7 +56,6 @@ class Monitor:
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return _verdict(self._live)

@@ -108,33 +108,22 @@ def variables(settings_class: type[ProcessSettings]) -> list[tuple[str, str, str
     """Variable, default and description of every setting, for documentation and `check-config`."""
     rows = []
     for field in settings_class.model_fields.values():
-        default = field.get_default(call_default_factory=False)
+        default = "" if field.default_factory else field.default
         shown = default.get_secret_value() if isinstance(default, SecretStr) else default
         rows.append((str(field.alias), "" if shown is None else str(shown), field.description or ""))
     return rows
 
 
 def _unknown(settings_class: type[ProcessSettings]) -> Iterator[str]:
-    known = {str(field.alias) for cls in _family(ProcessSettings) for field in cls.model_fields.values()}
-    known |= {str(field.alias) for field in settings_class.model_fields.values()}
+    known = {str(field.alias) for field in settings_class.model_fields.values()}
+    # One environment may serve all processes: only a name of a kind that this process has can be a mistake here.
+    kinds = {_kind(variable) for variable in known if variable.startswith(PREFIX)}
     for variable in sorted(os.environ):
-        if not variable.startswith(PREFIX) or variable in known or _SERVICE_LINK.search(variable):
-            continue
-        # One environment may serve all processes: only a name of this process's own kind can be a mistake here.
-        if variable.startswith(_own_prefixes(settings_class)):
+        ours = variable.startswith(PREFIX) and _kind(variable) in kinds
+        if ours and variable not in known and not _SERVICE_LINK.search(variable):
             yield f"{variable}: no such setting; check-config lists those that exist"
 
 
-def _own_prefixes(settings_class: type[ProcessSettings]) -> tuple[str, ...]:
-    words = {
-        str(field.alias).split("_")[1]
-        for field in settings_class.model_fields.values()
-        if str(field.alias).startswith(PREFIX)
-    }
-    return tuple(f"{PREFIX}{word}" for word in words)
-
-
-def _family(cls: type[ProcessSettings]) -> Iterator[type[ProcessSettings]]:
-    yield cls
-    for child in cls.__subclasses__():
-        yield from _family(child)
+def _kind(variable: str) -> str:
+    """The word after the prefix: GATEWAY, WORKER, LOG, ..."""
+    return variable.removeprefix(PREFIX).partition("_")[0]

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pamqp import base, body, commands, common, frame, header
+from pamqp import base, body, commands, common, encode, frame, header
 
 from contracts.broker import codec
 from contracts.broker.codec import Delivery, Returned
@@ -124,10 +124,21 @@ def test_what_the_broker_writes_is_read_however_it_is_cut(content: bytes, cuts: 
     assert others == [(3, True, True), (4, False, False), (1, "Channel.OpenOk")]
 
 
+@pytest.mark.parametrize("raw", [b"\x00\x00\x00\x02\x01a", b"\x00\x00\x00\x03\x01aq"])
+def test_headers_that_cannot_be_read_count_as_no_delivery_before(raw: bytes) -> None:
+    assert Delivery("", "", raw_headers=raw).delivery_count == 0
+
+
+def test_a_publishers_own_delivery_count_of_another_type_is_ignored() -> None:
+    raw = encode.field_table({"x-delivery-count": "many"})
+    assert Delivery("", "", raw_headers=raw).delivery_count == 0
+
+
 @pytest.mark.parametrize(
     "data",
     [
         b"AMQP\x00\x00\x09\x01",
+        b"\x01\x00\x01\xff\xff\xff\xff",
         b"\x01\x00\x01\x00\x00\x00\x04\x00\x3c\x00\x50X",
         frame.marshal(header.ContentHeader(0, 5, commands.Basic.Properties()), 1),
         frame.marshal(body.ContentBody(b"x"), 1),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pamqp import commands, frame
 
 from contracts import topology
 from contracts.actions import Service
@@ -256,6 +257,71 @@ async def test_a_cancelled_consumer_takes_nothing_more_on_later_connections_eith
         await recorder.until(lambda: recorder.ups == 2)
         await link.settled()
         assert recorder.deliveries == []
+
+
+async def test_a_listener_that_raises_costs_neither_the_link_nor_the_other_deliveries(
+    amqp_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def rejects_the_first(delivery: Delivery) -> None:
+        if delivery.body == b"0":
+            raise RuntimeError("handler is broken")
+
+    async with linked(amqp_url, consumers=[Consumer(METERING)]) as (link, recorder):
+        recorder.on_delivery = rejects_the_first
+        for n in range(3):
+            link.publish(topology.CALLS, KEY, b"%d" % n, token=n)
+        await recorder.until(lambda: len(recorder.deliveries) == len(recorder.confirms) == 3)
+        await link.settled()
+        assert (recorder.downs, recorder.ups) == (0, 1)
+    assert "broker.listener_failed" in capsys.readouterr().out
+
+
+async def test_the_answer_to_a_question_given_up_is_not_taken_for_the_next_ones(amqp_url: str) -> None:
+    await declare(amqp_url, TOPOLOGY)
+    async with (
+        CuttingProxy.before(amqp_url) as proxy,
+        linked(proxy.url(amqp_url), topology=None) as (link, _),
+    ):
+        wire = link._wire
+        assert wire is not None
+        proxy.stall()
+        given_up = asyncio.ensure_future(link.settled())
+        await asyncio.sleep(0)  # it has asked
+        given_up.cancel()
+        await asyncio.gather(given_up, return_exceptions=True)
+        proxy.flow()
+        answer = await wire.call(commands.Queue.Declare(queue=METERING, passive=True))
+        assert isinstance(answer, commands.Queue.DeclareOk)
+
+
+_START = commands.Connection.Start(0, 9, {}, "PLAIN", "en_US")
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        (frame.marshal(_START, 0), b"\x01\x00\x00\x00\x00\x00\x02\x00\x0a\xce"),
+        (frame.marshal(_START, 0), b"\x01\x00\x00\x00\x00\x00\x04\x00\x0a\x0f\xff\xce"),
+        (frame.marshal(_START, 0), frame.marshal(commands.Connection.Secure("who?"), 0)),
+        (frame.marshal(commands.Connection.Tune(), 0),),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n",),
+        (),
+    ],
+    ids=["half a method", "no such method", "another login step", "tune before start", "not AMQP", "nothing"],
+)
+async def test_a_broker_that_talks_nonsense_ends_the_connection_and_not_the_link(answers: tuple[bytes, ...]) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)
+        for answer in answers:
+            writer.write(answer)
+            await reader.read(4096)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        link = BrokerLink(f"amqp://127.0.0.1:{port}", Recorder(), name="test", topology=None)
+        async with asyncio.timeout(10):
+            assert await link._one_connection()
 
 
 @given(attempt=st.integers(0, 1000), chance=st.floats(0, 1))

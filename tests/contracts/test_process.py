@@ -63,6 +63,12 @@ def test_variables_that_kubernetes_injects_are_no_mistakes(monkeypatch: pytest.M
     assert settings.check(DemoSettings)[1] == []
 
 
+def test_settings_of_other_processes_are_no_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCPP_ELSEWHERE_SPEED_PERCENT", "1")
+    monkeypatch.setenv("OCPP_DEMOGRAPHIC_X", "1")
+    assert settings.check(DemoSettings)[1] == []
+
+
 def test_credentials_never_show() -> None:
     url = "amqp://user:topsecret@host/vhost"
     loaded = DemoSettings(AMQP_URL=url)
@@ -87,10 +93,28 @@ def test_broker_urls_are_taken_apart(url: str, vhost: str, port: int, tls: bool)
     assert (endpoint.host, endpoint.vhost, endpoint.port, endpoint.tls) == ("h", vhost, port, tls)
 
 
-@pytest.mark.parametrize("url", ["", "http://h/", "amqp://", "amqp://h:99999/"])
+@pytest.mark.parametrize("url", ["", "http://h/", "amqp://", "amqp://h:99999/", "amqps://h/?cafile=x"])
 def test_what_is_no_broker_url_is_refused_in_words(url: str) -> None:
     with pytest.raises(ValueError, match="AMQP URL"):
         BrokerEndpoint.parse(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["amqp://user:top[secret]@h/", "amqp://user:topsecret\u2100@h/", "amqp://user:top[secret@h/"]
+)
+def test_a_password_that_breaks_the_url_is_not_quoted_back(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMQP_URL", url)
+    problems = settings.check(DemoSettings)[1]
+    assert len(problems) == 1
+    assert "secret" not in problems[0]
+
+
+def test_a_crash_is_one_log_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    async def crashes(_: asyncio.Event) -> int:
+        raise RuntimeError("a defect")
+
+    assert running.run(crashes) == running.EXIT_CRASHED == 1
+    assert "process.crashed" in capsys.readouterr().out
 
 
 async def test_probes_tell_which_check_fails_and_why() -> None:
