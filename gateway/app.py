@@ -1,0 +1,139 @@
+"""A gateway put together: listener, edge, broker link, monitor, and the way from start to exit."""
+
+import asyncio
+import contextlib
+
+import structlog
+
+from contracts import schemas
+from contracts.broker import BrokerLink, PrivateQueue
+from contracts.process.monitor import Monitor
+from contracts.topology import GATEWAYS
+from gateway.clock import Clock
+from gateway.connection import Connection
+from gateway.drain import drain
+from gateway.edge import Edge
+from gateway.errors import ListenError
+from gateway.listener import Listener
+from gateway.settings import GatewaySettings
+
+TICK_S = 0.2
+
+
+class Gateway:
+    """One gateway process. `start` opens ports and connects, `stop` drains, `close` ends everything at once."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self.settings = settings
+        self.edge = Edge(settings, Clock())
+        listener = Listener(self.edge)
+        self.link = BrokerLink(
+            settings.amqp_url.get_secret_value(),
+            listener,
+            name=f"ocpp-gateway {settings.gateway_id}",
+            private_queue=PrivateQueue(f"ocpp.gateway.{settings.gateway_id}", ((GATEWAYS, settings.gateway_id),)),
+            heartbeat_s=settings.amqp_heartbeat_seconds,
+        )
+        listener.attach(self.link)
+        self.monitor = Monitor(settings.monitor_host, settings.monitor_port)
+        self._server: asyncio.Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._log = structlog.get_logger()
+        self.port = settings.listen_port
+        """The port charge points use; the one really taken once started."""
+        self._add_checks()
+
+    async def start(self) -> None:
+        """Listen and start connecting to the broker; raises ListenError. Compiles all schemas first (0.3 s)."""
+        schemas.compiled()
+        settings = self.settings
+        loop = asyncio.get_running_loop()
+        try:
+            await self.monitor.start()
+            self._server = await loop.create_server(
+                lambda: Connection(self.edge),
+                settings.listen_host,
+                settings.listen_port,
+                backlog=settings.listen_backlog,
+            )
+        except OSError as error:
+            await self.close()
+            raise ListenError(f"cannot listen: {error}") from error
+        self.port = self._server.sockets[0].getsockname()[1]
+        self._tasks = [
+            asyncio.create_task(self.link.run(), name="broker-link"),
+            asyncio.create_task(self._tick(), name="tick"),
+        ]
+        self._log.info("gateway.started", gateway=settings.gateway_id, port=self.port, monitor_port=self.monitor.port)
+
+    async def failed(self) -> None:
+        """Return when a task that must not end has ended."""
+        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    async def stop(self) -> None:
+        """Refuse new sockets, finish what is in flight, close the rest at a pace; then `close`."""
+        if self._server is not None:
+            self._server.close()
+        await drain(self.edge)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.link.settled(), self.settings.drain_grace_seconds * 0.05)
+        unsafe = sum(1 for _ in self.edge.relay.unconfirmed_transactions())
+        if unsafe:
+            self._log.error("gateway.lost_calls", transaction_calls=unsafe)
+        await self.close()
+
+    async def close(self) -> None:
+        """Release everything, at once: sockets are aborted."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for connection in self.edge.everyone():
+            connection.abort("gateway ended")
+        tasks, self._tasks = set(self._tasks), []
+        while tasks:
+            for task in tasks:
+                task.cancel()
+            # again and again: a cancellation that meets an AMQP library in its connection set-up may get lost there
+            _, tasks = await asyncio.wait(tasks, timeout=1.0)
+        await self.monitor.stop()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                self.edge.tick()
+            except Exception:  # noqa: BLE001 - outermost shell: a gateway without time would hang all its sockets
+                self._log.exception("tick.failed")
+
+    def _add_checks(self) -> None:
+        edge, settings = self.edge, self.settings
+        ready = self.monitor.ready
+        ready("broker", lambda: None if self.link.up else "not connected")
+        ready("draining", lambda: "draining" if edge.draining else None)
+        ready("connections", lambda: "full" if len(edge.registry) >= settings.max_connections else None)
+        ready("window", lambda: "full" if edge.relay.full else None)
+
+
+async def serve(settings: GatewaySettings, stop: asyncio.Event) -> int:
+    """Run a gateway until `stop` is set; returns the exit code."""
+    gateway = Gateway(settings)
+    try:
+        await gateway.start()
+    except ListenError as error:
+        structlog.get_logger().error("gateway.not_started", problem=str(error))
+        return 1
+    try:
+        stopping = asyncio.create_task(stop.wait())
+        failing = asyncio.create_task(gateway.failed())
+        await asyncio.wait({stopping, failing}, return_when=asyncio.FIRST_COMPLETED)
+        broken = not stopping.done()
+        for waiter in (stopping, failing):
+            waiter.cancel()
+        await gateway.stop()
+        if broken:
+            structlog.get_logger().critical("gateway.task_ended")
+            return 1
+        structlog.get_logger().info("gateway.stopped")
+        return 0
+    finally:
+        await gateway.close()

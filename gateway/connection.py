@@ -1,0 +1,398 @@
+"""One charge point's socket: a uvloop protocol around the Sans-I/O core of `websockets`.
+
+No task and no timer of its own: the edge sweeps over all connections. The socket is left unread whenever its
+session, its own write buffer or the in-flight window has no room; nothing that was read is ever dropped for that.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Protocol, cast
+
+import structlog
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import OPEN, Event
+from websockets.typing import Subprotocol
+
+from contracts.versions import Version
+from gateway import frames
+from gateway.handshake import NO_UPGRADE, Accepted, Refused
+from gateway.session import Session
+
+HANDSHAKE_BYTES = 16 * 1024
+SLICE_BYTES = 16 * 1024
+"""Parsed at once: bounds how many frames can be pending when the session has no more room."""
+
+_BAD_REQUEST = Refused(400, "bad_request", "not an HTTP request to upgrade")
+_TOO_LARGE = Refused(431, "large_request", "request line and headers are too large")
+
+
+class Phase(IntEnum):
+    """Where a connection is in its life."""
+
+    REQUEST = 0
+    VERDICT = 1
+    OPEN = 2
+    CLOSING = 3
+    GONE = 4
+
+
+class Front(Protocol):
+    """What a connection asks of the edge behind it."""
+
+    max_frame_bytes: int
+    write_buffer_bytes: int
+    compression: bool
+
+    @property
+    def accepting(self) -> bool: ...
+    def connected(self, connection: "Connection") -> bool: ...
+    def requested(self, connection: "Connection", path: str, offered: Sequence[str]) -> None: ...
+    def refused(self, refused: Refused) -> dict[str, str]: ...
+    def text_received(self, connection: "Connection", session: Session, frame: bytes) -> None: ...
+    def wait_for_room(self, connection: "Connection") -> None: ...
+    def closing(self, connection: "Connection") -> None: ...
+    def lost(self, connection: "Connection", code: int, reason: str) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """A socket from its first byte to its last; `session` is set once the handshake is accepted."""
+
+    __slots__ = (
+        "_abort_reason",
+        "_backlog",
+        "_front",
+        "_held",
+        "_missed",
+        "_partial",
+        "_paused",
+        "_phase",
+        "_request",
+        "_transport",
+        "_writable",
+        "_ws",
+        "heard",
+        "session",
+    )
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self._ws = frames.new_protocol(front.max_frame_bytes)
+        self._phase = Phase.REQUEST
+        self._held = b""
+        """Bytes not parsed yet."""
+        self._backlog: Sequence[Event] = ()
+        """Frames parsed and not handed on yet."""
+        self._partial: bytearray | None = None
+        self._request: Request | None = None
+        self._paused = False
+        self._writable = True
+        self._missed = 0
+        self._abort_reason = ""
+        self.heard = True
+        """Any byte since the last keepalive sweep."""
+        self.session: Session | None = None
+
+    def __repr__(self) -> str:
+        return f"<Connection {self._phase.name} paused={self._paused} writable={self._writable} {self.session!r}>"
+
+    @property
+    def remote(self) -> str:
+        """Address and port of the peer."""
+        peer = self._transport.get_extra_info("peername")
+        return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""
+
+    @property
+    def phase(self) -> Phase:
+        return self._phase
+
+    # from the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=self._front.write_buffer_bytes)
+        if not self._front.connected(self):
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        self.heard = True
+        try:
+            if self._phase is Phase.OPEN and not self._paused:
+                self._feed(data)
+            elif self._phase is Phase.REQUEST:
+                self._read_request(data)
+            elif self._phase is Phase.CLOSING:
+                self._read_to_close(data)
+            else:
+                self._held += data
+        except Exception:  # noqa: BLE001 - outermost shell of a socket: its failure must stay its own
+            structlog.get_logger().exception("connection.failed", state=repr(self))
+            self.abort("internal error")
+
+    def eof_received(self) -> None:
+        """Let the transport close, after what is still to be written."""
+
+    def pause_writing(self) -> None:
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        if self._phase is Phase.GONE:
+            return
+        self._phase = Phase.GONE
+        self._held, self._backlog, self._partial = b"", (), None
+        code, reason = frames.farewell(self._ws)
+        self._front.lost(self, code, self._abort_reason or reason)
+
+    # from the edge
+
+    def upgrade(self, accepted: Accepted) -> bool:
+        """Answer 101 with this version's subprotocol; False when the request was no proper upgrade (it is refused)."""
+        if self._phase is not Phase.VERDICT or self._request is None:
+            return False
+        request, self._request = self._request, None
+        self._ws.available_subprotocols = [Subprotocol(accepted.version.subprotocol)]
+        if accepted.version is not Version.V16 and self._front.compression:
+            self._ws.available_extensions = frames.DEFLATE
+        response = self._ws.accept(request)
+        if response.status_code != 101:
+            status = NO_UPGRADE.status if response.status_code == 426 else response.status_code
+            self._respond(response, Refused(status, NO_UPGRADE.reason, NO_UPGRADE.detail))
+            return False
+        self._ws.send_response(response)
+        self._flush()
+        self._phase = Phase.OPEN
+        return True
+
+    def refuse(self, refused: Refused) -> None:
+        """Answer with an HTTP error and end the connection."""
+        if self._phase in {Phase.REQUEST, Phase.VERDICT}:
+            self._request = None
+            self._respond(self._ws.reject(refused.status, refused.detail + "\n"), refused)
+
+    def transmit(self, frame: bytes) -> None:
+        """Send a text frame; nothing happens once the connection is closing."""
+        ws = self._ws
+        if ws.state is not OPEN or self._phase is not Phase.OPEN:
+            return
+        if ws.extensions:
+            ws.send_text(frame)
+            self._flush()
+        else:
+            if ws.writes:
+                self._flush()
+            self._transport.write(frames.text_header(len(frame)) + frame)
+        if not self._writable and self._transport.get_write_buffer_size() > 4 * self._front.write_buffer_bytes:
+            self.abort("peer does not read")
+
+    def resume(self) -> None:
+        """Go on reading if there is room again; hands on first what was held back."""
+        if not self._paused or self._phase is not Phase.OPEN:
+            return
+        try:
+            self._catch_up()
+        except Exception:  # noqa: BLE001 - outermost shell, as in data_received
+            structlog.get_logger().exception("connection.failed", state=repr(self))
+            self.abort("internal error")
+
+    def close(self, code: int, reason: str) -> None:
+        """Start the close handshake; the edge aborts what is not gone after the close timeout."""
+        if self._phase in {Phase.REQUEST, Phase.VERDICT}:
+            self.abort(reason)
+        elif self._phase is Phase.OPEN:
+            if self._ws.state is OPEN:
+                self._ws.send_close(code, reason)
+            self._begin_closing()
+
+    def abort(self, reason: str) -> None:
+        """Drop the TCP connection at once."""
+        if self._phase is not Phase.GONE:
+            self._abort_reason = self._abort_reason or reason
+            self._transport.abort()
+
+    def keepalive(self, missed_most: int) -> None:
+        """One ping interval has passed: ping, or give the peer up after `missed_most` silent ones (0: never).
+
+        While we ourselves leave the socket unread, silence proves nothing.
+        """
+        if self._phase is not Phase.OPEN:
+            return
+        if self._writable and (self.heard or self._paused):
+            self._missed = 0
+        else:
+            self._missed += 1
+        self.heard = False
+        if missed_most and self._missed >= missed_most:
+            if self._writable:
+                self.close(1008, "no sign of life")
+            else:
+                self.abort("peer does not read")
+        elif self._writable:
+            self._transport.write(frames.PING)
+
+    # reading
+
+    def _read_request(self, data: bytes) -> None:
+        """Collect the request's head; what follows it stays unparsed until the verdict."""
+        self._held += data
+        end = self._held.find(b"\r\n\r\n") + 4
+        if end < 4:
+            if not b"GET ".startswith(self._held[:4]):
+                self.refuse(_BAD_REQUEST)
+            elif len(self._held) > HANDSHAKE_BYTES:
+                self.refuse(_TOO_LARGE)
+            return
+        if end > HANDSHAKE_BYTES:
+            self.refuse(_TOO_LARGE)
+            return
+        head, self._held = self._held[:end], self._held[end:]
+        self._ws.receive_data(head)
+        events = self._ws.events_received()
+        if not events:
+            # the library found the head unreadable; its own answer may be no more than an EOF
+            self._ws = frames.new_protocol(self._front.max_frame_bytes)
+            self.refuse(_BAD_REQUEST)
+            return
+        self._request = cast("Request", events[0])
+        self._phase = Phase.VERDICT
+        self._front.requested(self, self._request.path, self._request.headers.get_all("Sec-WebSocket-Protocol"))
+        if self._phase is Phase.VERDICT:
+            self._pause()
+
+    def begin(self) -> None:
+        """The session is in place: read what came with the request, then the socket."""
+        held, self._held = self._held, b""
+        if self._paused:
+            self._held = held
+            self.resume()
+        elif held:
+            self._feed(held)
+
+    def _feed(self, data: bytes) -> None:
+        ws = self._ws
+        if len(data) <= SLICE_BYTES and self._has_room():
+            ws.receive_data(data)
+            self._hand_on(ws.events_received())
+        else:
+            self._held += data
+            while self._held and not self._backlog and self._has_room() and ws.state is OPEN:
+                piece, self._held = self._held[:SLICE_BYTES], self._held[SLICE_BYTES:]
+                ws.receive_data(piece)
+                self._hand_on(ws.events_received())
+        if ws.writes:
+            self._flush()
+        if ws.state is not OPEN and self._phase is Phase.OPEN and not self._backlog:
+            self._begin_closing()
+        elif self._held or self._backlog or not self._has_room():
+            self._pause()
+
+    def _hand_on(self, events: Sequence[Event]) -> None:
+        """Give complete text messages to the session, as long as it has room; the rest is the backlog."""
+        for index, event in enumerate(events):
+            if index and not self._has_room():  # the caller has made sure of the first
+                self._backlog = events[index:]
+                return
+            frame = cast("Frame", event)
+            opcode = frame.opcode
+            if opcode is Opcode.TEXT:
+                if frame.fin:
+                    self._message(cast("bytes", frame.data))
+                else:
+                    self._partial = bytearray(frame.data)
+            elif opcode is Opcode.CONT and self._partial is not None:
+                self._partial += frame.data
+                if frame.fin:
+                    message, self._partial = bytes(self._partial), None
+                    self._message(message)
+            elif opcode is Opcode.BINARY:
+                self._fail(1003, "OCPP-J is text")
+            if self._phase is not Phase.OPEN:
+                return
+
+    def _message(self, frame: bytes) -> None:
+        if not frame.isascii():
+            try:
+                frame.decode()
+            except UnicodeDecodeError:
+                self._fail(1007, "text is not UTF-8")
+                return
+        if self.session is not None:
+            self._front.text_received(self, self.session, frame)
+
+    def _fail(self, code: int, reason: str) -> None:
+        if self._ws.state is OPEN:
+            self._ws.fail(code, reason)
+        self._begin_closing()
+
+    def _has_room(self) -> bool:
+        session = self.session
+        return self._writable and self._front.accepting and session is not None and session.wants_reading
+
+    def _pause(self) -> None:
+        if not self._paused and self._phase in {Phase.OPEN, Phase.VERDICT}:
+            self._paused = True
+            self._transport.pause_reading()
+        if self._phase is Phase.OPEN and not self._front.accepting:
+            self._front.wait_for_room(self)
+
+    def _catch_up(self) -> None:
+        if not self._has_room():
+            if not self._front.accepting:
+                self._front.wait_for_room(self)
+            return
+        backlog, self._backlog = self._backlog, ()
+        self._hand_on(backlog)
+        if self._backlog or self._phase is not Phase.OPEN:
+            return
+        held, self._held = self._held, b""
+        self._feed(held)
+        if self._phase is Phase.OPEN and not self._held and not self._backlog and self._has_room():
+            self._paused = False
+            self._transport.resume_reading()
+
+    # closing
+
+    def _begin_closing(self) -> None:
+        """From here on only the peer's close frame and the end of its stream matter."""
+        if self._phase is Phase.OPEN:
+            self._phase = Phase.CLOSING
+            self._backlog, self._partial = (), None
+            self._front.closing(self)
+            held, self._held = self._held, b""
+            self._read_to_close(held)
+            if self._paused:
+                self._paused = False
+                self._transport.resume_reading()
+
+    def _read_to_close(self, data: bytes) -> None:
+        if data:
+            self._ws.receive_data(data)
+            self._ws.events_received()
+        self._flush()
+
+    def _respond(self, response: Response, refused: Refused) -> None:
+        if response.status_code != refused.status:
+            response = self._ws.reject(refused.status, refused.detail + "\n")
+        response.headers.update(self._front.refused(refused))
+        self._phase = Phase.CLOSING
+        self._held = b""
+        self._ws.send_response(response)
+        self._flush()
+        self._front.closing(self)
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _flush(self) -> None:
+        transport = self._transport
+        for data in self._ws.data_to_send():
+            if data:
+                transport.write(data)
+            elif transport.can_write_eof():
+                transport.write_eof()
+            else:
+                transport.close()

@@ -1,0 +1,75 @@
+"""Commands from the broker to their sessions, and their outcomes back to whoever asked."""
+
+from collections.abc import Callable
+
+import structlog
+
+from contracts.broker import Delivery
+from contracts.envelope import CommandEnvelope, OutcomeEnvelope, OutcomeKind
+from contracts.errors import EnvelopeError
+from gateway.clock import Clock
+from gateway.commands import Command
+from gateway.effects import Outcome
+from gateway.outcomes import Outcomes
+from gateway.session import Session
+
+Find = Callable[[CommandEnvelope], Session | None]
+Offer = Callable[[Session, Command], None]
+
+
+class Dispatch:
+    """Finds the session a command is for. Whoever asked last for a command is told its outcome, once."""
+
+    def __init__(self, gateway_id: str, clock: Clock, outcomes: Outcomes, find: Find, offer: Offer) -> None:
+        self._gateway_id = gateway_id
+        self._clock = clock
+        self._outcomes = outcomes
+        self._find = find
+        self._offer = offer
+        self._reply_to: dict[tuple[str, str], str] = {}
+        self._log = structlog.get_logger()
+
+    def __len__(self) -> int:
+        return len(self._reply_to)
+
+    def delivered(self, delivery: Delivery) -> None:
+        """A command came; one that cannot be read is refused under its correlation id."""
+        try:
+            envelope = CommandEnvelope.decode(delivery.body)
+        except EnvelopeError as error:
+            self._log.error("command.bad_envelope", problem=str(error))
+            self._tell(delivery.reply_to, delivery.correlation_id, "", OutcomeKind.REJECTED, "bad_envelope")
+            return
+        session = self._find(envelope)
+        if session is None:
+            self._tell(delivery.reply_to, envelope.command_id, envelope.identity, OutcomeKind.OFFLINE, "not_here")
+        else:
+            self._reply_to[session.session_id, envelope.command_id] = delivery.reply_to
+            deadline = self._clock.monotonic(envelope.deadline_ms)
+            self._offer(session, Command(envelope.command_id, envelope.action, envelope.payload, deadline))
+
+    def ended(self, session: Session, outcome: Outcome) -> None:
+        """A session says how a command ended."""
+        reply_to = self._reply_to.pop((session.session_id, outcome.command_id), "")
+        clock = self._clock
+        self._outcomes.tell(
+            reply_to,
+            OutcomeEnvelope(
+                command_id=outcome.command_id,
+                identity=session.identity,
+                kind=outcome.kind,
+                gateway=self._gateway_id,
+                session=session.session_id,
+                payload=outcome.payload,
+                error_code=outcome.error_code,
+                description=outcome.description,
+                sent_ms=None if outcome.sent_at is None else clock.wall_ms(outcome.sent_at),
+                answered_ms=None if outcome.answered_at is None else clock.wall_ms(outcome.answered_at),
+            ),
+        )
+
+    def _tell(self, reply_to: str, command_id: str, identity: str, kind: OutcomeKind, code: str) -> None:
+        envelope = OutcomeEnvelope(
+            command_id=command_id, identity=identity, kind=kind, gateway=self._gateway_id, error_code=code
+        )
+        self._outcomes.tell(reply_to, envelope)

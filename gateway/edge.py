@@ -1,0 +1,357 @@
+"""The edge of the gateway: joins sockets, sessions and relay, carries out effects, and keeps the time for all."""
+
+import asyncio
+import random
+from collections.abc import Iterable, Iterator, Sequence
+
+import structlog
+
+from contracts.envelope import CommandEnvelope, ReplyEnvelope
+from contracts.process.settings import Registration
+from contracts.versions import Version
+from gateway import handshake, metrics
+from gateway.clock import Clock
+from gateway.commands import Command
+from gateway.connection import Connection
+from gateway.deadlines import Delay, Rounds, SessionDeadlines
+from gateway.dispatch import Dispatch
+from gateway.effects import Abandon, Effect, Notice, Noticed, Outcome, Transmit
+from gateway.effects import Relay as RelayEffect
+from gateway.handshake import Accepted, Refused
+from gateway.outcomes import Outcomes
+from gateway.registration import Registrations, Standing
+from gateway.registry import Registry
+from gateway.relay import Relay
+from gateway.session import Session, SessionRules
+from gateway.settings import GatewaySettings, Validation
+from gateway.throttle import Throttle
+
+REPLACED = 1008
+"""Close code of a socket whose charge point has connected anew: a policy of ours, not an error of its own."""
+
+_SPARE_SOCKETS = 100
+_LOGGED = {
+    Noticed.MALFORMED: "frame.malformed",
+    Noticed.CALL_TIMEOUT: "call.timeout",
+    Noticed.UNROUTABLE: "call.unroutable",
+    Noticed.RESULT_REFUSED: "result.refused",
+    Noticed.CALL_OVER_BOUND: "call.over_bound",
+}
+
+
+class _Tally:
+    """Hot counts of one version; plain numbers here, told to the metrics at each tick."""
+
+    __slots__ = ("_version", "calls", "received", "sent")
+
+    def __init__(self, version: Version) -> None:
+        self._version = version.value
+        self.received = self.sent = self.calls = 0
+
+    def tell(self) -> None:
+        metrics.RECEIVED.labels(self._version).inc(self.received)
+        metrics.SENT.labels(self._version).inc(self.sent)
+        metrics.CALLS.labels(self._version).inc(self.calls)
+        self.received = self.sent = self.calls = 0
+
+
+class Edge:
+    """Everything of one gateway process except its sockets' listener and its broker link."""
+
+    def __init__(self, settings: GatewaySettings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.max_frame_bytes = settings.max_frame_bytes
+        self.write_buffer_bytes = settings.write_buffer_bytes
+        self.compression = settings.compression
+        self.draining = False
+        self.registry: Registry[Connection] = Registry()
+        self.relay = Relay(
+            settings.gateway_id, self, clock, window_calls=settings.window_calls, window_bytes=settings.window_bytes
+        )
+        self.outcomes = Outcomes(settings.outcomes_kept)
+        self.registrations = Registrations(
+            settings.gateway_id,
+            timeout=settings.registration_timeout_seconds,
+            cache_seconds=settings.registration_cache_seconds,
+        )
+        self.dispatch = Dispatch(settings.gateway_id, clock, self.outcomes, self._find, self._offer)
+        self._rules = SessionRules(
+            call_timeout=settings.call_timeout_seconds,
+            command_timeout=settings.command_timeout_seconds,
+            pending_calls=settings.pending_calls,
+            waiting_commands=settings.waiting_commands,
+            enforce=settings.validation is Validation.ENFORCE,
+        )
+        self._deadlines: SessionDeadlines[Connection] = SessionDeadlines()
+        self._handshakes: Delay[Connection] = Delay(settings.handshake_timeout_seconds)
+        self._closings: Delay[Connection] = Delay(settings.close_timeout_seconds)
+        interval = settings.ping_interval_seconds
+        self._rounds: Rounds[Connection] | None = Rounds(interval, clock.now()) if interval else None
+        self._waiting_for_room: dict[Connection, None] = {}
+        self._throttle = Throttle(per_second=10)
+        self._opened: dict[str, float] = {}
+        self._log = structlog.get_logger()
+        self._tallies = {version.value: _Tally(version) for version in Version}
+        self._notices = {kind: metrics.NOTICED.labels(kind.value) for kind in Noticed}
+
+    def everyone(self) -> Iterator[Connection]:
+        """Every TCP connection."""
+        yield from self._handshakes
+        yield from self.registry
+        yield from self._closings
+
+    # what the process shows
+
+    @property
+    def sockets(self) -> int:
+        """All TCP connections: in handshake, open, closing."""
+        return len(self._handshakes) + len(self.registry) + len(self._closings)
+
+    def unavailable(self) -> Refused | None:
+        """Why this process takes no new session just now."""
+        if self.draining:
+            return handshake.DRAINING
+        if self.relay.link is None or not self.relay.link.up:
+            return handshake.BROKER_AWAY
+        if len(self.registry) >= self.settings.max_connections:
+            return handshake.FULL
+        return None
+
+    # Front: from connections
+
+    @property
+    def accepting(self) -> bool:
+        return self.relay.accepting
+
+    def connected(self, connection: Connection) -> bool:
+        """A TCP connection was accepted; False when there are too many to even refuse it politely."""
+        if self.sockets >= self.settings.max_connections + _SPARE_SOCKETS:
+            metrics.REJECTED.labels("too_many_sockets").inc()
+            return False
+        self._handshakes.add(connection, self.clock.now())
+        return True
+
+    def requested(self, connection: Connection, path: str, offered: Sequence[str]) -> None:
+        verdict = handshake.decide(path, offered, self.settings.endpoint_path, self.unavailable())
+        if isinstance(verdict, Refused):
+            connection.refuse(verdict)
+        elif self.settings.registration is Registration.OPEN:
+            self._admit(connection, verdict)
+        else:
+            self.registrations.ask(
+                verdict.identity, lambda standing: self._known(connection, verdict, standing), self.clock.now()
+            )
+
+    def refused(self, refused: Refused) -> dict[str, str]:
+        """A handshake is being refused: headers to add."""
+        metrics.REJECTED.labels(refused.reason).inc()
+        if not refused.retry_later:
+            return {}
+        seconds = self.settings.retry_after_seconds
+        return {"Retry-After": str(seconds + random.randint(0, seconds))}  # noqa: S311 - spreads the herd
+
+    def text_received(self, connection: Connection, session: Session, frame: bytes) -> None:
+        self._tallies[session.version.value].received += 1
+        self._perform(connection, session, session.frame_received(frame, self.clock.now()))
+
+    def wait_for_room(self, connection: Connection) -> None:
+        self._waiting_for_room[connection] = None
+
+    def closing(self, connection: Connection) -> None:
+        """The close handshake has begun: for everybody else the session is over."""
+        self._handshakes.discard(connection)
+        self._closings.add(connection, self.clock.now())
+        self._end_session(connection)
+
+    def lost(self, connection: Connection, code: int, reason: str) -> None:
+        """The TCP connection is gone."""
+        now = self.clock.now()
+        self._handshakes.discard(connection)
+        self._closings.discard(connection)
+        self._end_session(connection)
+        session = connection.session
+        if session is None:
+            return
+        metrics.CLOSED.labels(str(code) if code < 3000 else "other").inc()
+        self._log.info(
+            "session.closed",
+            identity=session.identity,
+            session=session.session_id,
+            version=session.version.value,
+            code=code,
+            reason=reason,
+            calls=session.calls,
+            duration_s=round(now - self._opened.pop(session.session_id, now), 1),
+        )
+
+    # Receiver: from the relay
+
+    def replied(self, owner: object, number: int, reply: ReplyEnvelope) -> None:
+        connection, session = _held(owner)
+        if session is not None:
+            self._perform(connection, session, session.reply_received(number, reply, self.clock.now()))
+            connection.resume()
+
+    def unroutable(self, owner: object, number: int) -> None:
+        connection, session = _held(owner)
+        if session is not None:
+            self._perform(connection, session, session.unroutable(number, self.clock.now()))
+            connection.resume()
+
+    def relay_failed(self, owner: object, number: int) -> None:
+        connection, session = _held(owner)
+        if session is not None:
+            self._perform(connection, session, session.relay_failed(number, self.clock.now()))
+            connection.resume()
+
+    def send_settled(self, owner: object) -> None:
+        connection, session = _held(owner)
+        if session is not None:
+            session.send_settled()
+            connection.resume()
+
+    def room_again(self) -> None:
+        # later: the relay is in the middle of something
+        asyncio.get_running_loop().call_soon(self._resume_waiting)
+
+    # from time and the drain
+
+    def tick(self) -> None:
+        """Everything that waits for time; to be called a few times per second."""
+        self.clock.synchronise()
+        now = self.clock.now()
+        for session, connection in self._deadlines.due(now):
+            self._perform(connection, session, session.tick(now))
+            connection.resume()
+        for connection in self._handshakes.due(now):
+            metrics.REJECTED.labels("handshake_timeout").inc()
+            connection.abort("handshake timeout")
+        for connection in self._closings.due(now):
+            connection.abort("close timeout")
+        if self._rounds is not None:
+            for connection in self._rounds.visit(now):
+                connection.keepalive(self.settings.missed_pings)
+        self.relay.tick(now)
+        self.outcomes.tick()
+        self.registrations.tick(now)
+        for tally in self._tallies.values():
+            tally.tell()
+        metrics.WINDOW.set(len(self.relay))
+        metrics.WINDOW_BYTES.set(self.relay.size_bytes)
+        metrics.PAUSED.set(len(self._waiting_for_room))
+        if suppressed := self._throttle.take_suppressed():
+            self._log.warning("log.suppressed", lines=suppressed)
+
+    def begin_drain(self) -> None:
+        """Take no new sessions, Calls or commands; what is in flight goes on."""
+        self.draining = True
+        for connection in self.registry:
+            if connection.session is not None:
+                self._perform(connection, connection.session, connection.session.drain())
+                connection.resume()
+
+    def abort_handshakes(self) -> None:
+        """End the connections that are no sessions yet."""
+        for connection in self._handshakes:
+            connection.abort("gateway is shutting down")
+
+    # inner workings
+
+    def _known(self, connection: Connection, accepted: Accepted, standing: Standing) -> None:
+        if standing is Standing.KNOWN:
+            self._admit(connection, accepted)
+        else:
+            connection.refuse(handshake.UNKNOWN if standing is Standing.UNKNOWN else handshake.UNDECIDED)
+
+    def _admit(self, connection: Connection, accepted: Accepted) -> None:
+        unavailable = self.unavailable()
+        if unavailable is not None:
+            connection.refuse(unavailable)
+            return
+        if not connection.upgrade(accepted):
+            return
+        self._handshakes.discard(connection)
+        now = self.clock.now()
+        session = Session(
+            accepted.identity,
+            accepted.version,
+            self.registry.new_session_id(),
+            self.registry.next_epoch(self.clock.wall_ms(now)),
+            self._rules,
+        )
+        connection.session = session
+        older = self.registry.add(connection, session)
+        if older is not None:
+            older.close(REPLACED, "replaced by a newer connection")
+        if self._rounds is not None:
+            self._rounds.add(connection)
+        self._opened[session.session_id] = now
+        metrics.ACCEPTED.labels(session.version.value).inc()
+        metrics.CONNECTIONS.labels(session.version.value).inc()
+        self._log.info(
+            "session.opened",
+            identity=session.identity,
+            session=session.session_id,
+            version=session.version.value,
+            remote=connection.remote,
+        )
+        connection.begin()
+
+    def _end_session(self, connection: Connection) -> None:
+        session = connection.session
+        self._waiting_for_room.pop(connection, None)
+        if session is None or session.closed:
+            return
+        if self._rounds is not None:
+            self._rounds.discard(connection)
+        self.registry.remove(session)
+        metrics.CONNECTIONS.labels(session.version.value).dec()
+        self._perform(connection, session, session.close(self.clock.now()))
+
+    def _perform(self, connection: Connection, session: Session, effects: Iterable[Effect]) -> None:
+        tally = self._tallies[session.version.value]
+        for effect in effects:
+            if isinstance(effect, Transmit):
+                tally.sent += 1
+                connection.transmit(effect.frame)
+            elif isinstance(effect, RelayEffect):
+                tally.calls += 1
+                self.relay.take(session, effect, connection)
+            elif isinstance(effect, Abandon):
+                self.relay.abandon(session.session_id, effect.number)
+            elif isinstance(effect, Outcome):
+                self.dispatch.ended(session, effect)
+            else:
+                self._notice(session, effect)
+        if session.deadline() < session.scheduled:
+            self._deadlines.note(session, connection)
+
+    def _notice(self, session: Session, notice: Notice) -> None:
+        self._notices[notice.kind].inc()
+        event = _LOGGED.get(notice.kind)
+        if event is not None and self._throttle.passes(self.clock.now()):
+            self._log.warning(event, identity=session.identity, session=session.session_id, detail=notice.detail)
+
+    def _resume_waiting(self) -> None:
+        while self._waiting_for_room and self.relay.accepting:
+            connection = next(iter(self._waiting_for_room))
+            del self._waiting_for_room[connection]
+            connection.resume()
+
+    def _find(self, command: CommandEnvelope) -> Session | None:
+        connection = self.registry.of_identity(command.identity)
+        session = None if connection is None else connection.session
+        if session is None or command.session not in {None, session.session_id}:
+            return None
+        return session
+
+    def _offer(self, session: Session, command: Command) -> None:
+        connection = self.registry.of_session(session.session_id)
+        if connection is not None:
+            self._perform(connection, session, session.command_received(command, self.clock.now()))
+
+
+def _held(owner: object) -> tuple[Connection, Session | None]:
+    assert isinstance(owner, Connection)  # noqa: S101 - the edge gives nothing else to the relay
+    return owner, owner.session

@@ -1,0 +1,81 @@
+"""What a session wants done: small values that the shell carries out. Pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from contracts.envelope import OutcomeKind
+from contracts.schemas import Violation
+
+
+class Noticed(StrEnum):
+    """Things worth a count; the shell decides which deserve a log line too."""
+
+    MALFORMED = "malformed"
+    INVALID_CALL = "invalid_call"
+    CALL_TIMEOUT = "call_timeout"
+    LATE_REPLY = "late_reply"
+    UNROUTABLE = "unroutable"
+    STRAY_RESULT = "stray_result"
+    INVALID_RESULT = "invalid_result"
+    RESULT_REFUSED = "result_refused"
+    REFUSED_SEND = "refused_send"
+    CALL_OVER_BOUND = "call_over_bound"
+    CALL_WHILE_DRAINING = "call_while_draining"
+    DUPLICATE_COMMAND = "duplicate_command"
+
+
+@dataclass(frozen=True, slots=True)
+class Transmit:
+    """Send this text frame to the charge point."""
+
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Publish this Call (or SEND) for a worker. The number is this session's own: unique ids may repeat."""
+
+    number: int
+    unique_id: str
+    action: str
+    key: str
+    frame: bytes
+    deadline: float
+    """Monotonic seconds after which nobody waits for the reply."""
+    expires: bool
+    """Whether the broker may drop it at the deadline."""
+    transaction: bool
+    """Billing data: published sooner or later, whatever becomes of the session."""
+    is_send: bool
+    violation: Violation | None
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Nobody waits for the reply to this Call any more."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended; times are monotonic seconds."""
+
+    command_id: str
+    kind: OutcomeKind
+    payload: bytes = b"{}"
+    error_code: str | None = None
+    description: str = ""
+    sent_at: float | None = None
+    answered_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Count this; `detail` is free of payload values."""
+
+    kind: Noticed
+    detail: str = ""
+
+
+Effect = Transmit | Relay | Abandon | Outcome | Notice

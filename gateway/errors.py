@@ -1,0 +1,9 @@
+"""The exception tree of the gateway."""
+
+
+class GatewayError(Exception):
+    """Root of everything the gateway raises on its own account."""
+
+
+class ListenError(GatewayError):
+    """The listening address cannot be taken; the text names it and why."""

@@ -1,0 +1,44 @@
+"""WebSocket details of this gateway: how the library is set up, and the two frames written without it."""
+
+import logging
+
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.server import ServerProtocol
+
+PING = b"\x89\x00"
+"""An unmasked ping without payload (RFC 6455, 5.5.2)."""
+
+# No context takeover either way: an idle connection then holds no compression state at all.
+DEFLATE = [
+    ServerPerMessageDeflateFactory(
+        server_no_context_takeover=True,
+        client_no_context_takeover=True,
+        server_max_window_bits=12,
+        client_max_window_bits=12,
+        compress_settings={"memLevel": 5},
+    )
+]
+
+# Frames must not reach a log, and the gateway logs each session itself: the library has nothing to add.
+_SILENT = logging.getLogger("gateway.websockets")
+_SILENT.setLevel(logging.CRITICAL)
+
+
+def new_protocol(max_frame_bytes: int) -> ServerProtocol:
+    """The Sans-I/O core for one connection."""
+    return ServerProtocol(max_size=max_frame_bytes, logger=_SILENT)
+
+
+def text_header(length: int) -> bytes:
+    """The header of an unfragmented, unmasked text frame (RFC 6455, 5.2)."""
+    if length < 126:
+        return bytes((0x81, length))
+    if length < 65536:
+        return b"\x81\x7e" + length.to_bytes(2, "big")
+    return b"\x81\x7f" + length.to_bytes(8, "big")
+
+
+def farewell(protocol: ServerProtocol) -> tuple[int, str]:
+    """The close code and reason of whoever said it first; 1006 (RFC 6455, 7.4.1) when nobody did."""
+    first = protocol.close_rcvd if protocol.close_rcvd_then_sent else protocol.close_sent or protocol.close_rcvd
+    return (1006, "connection lost") if first is None else (int(first.code), first.reason)

@@ -1,0 +1,62 @@
+"""The handshake decision: who connects, which OCPP version, or which HTTP status says no. Pure.
+
+Sources: OCPP-J 1.6 section 3, OCPP 2.0.1/2.1 part 4 section 3.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from contracts import identity as identities
+from contracts.identity import BadIdentity
+from contracts.versions import BY_SUBPROTOCOL, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The charge point may come in; exactly this version's subprotocol is echoed."""
+
+    identity: str
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The upgrade is refused. `reason` is a machine word (metric label), `detail` the body for a person."""
+
+    status: int
+    reason: str
+    detail: str
+    retry_later: bool = False
+
+
+DRAINING = Refused(503, "draining", "this gateway is shutting down", retry_later=True)
+BROKER_AWAY = Refused(503, "broker_away", "this gateway has no broker at the moment", retry_later=True)
+FULL = Refused(503, "full", "this gateway holds as many connections as it may", retry_later=True)
+UNKNOWN = Refused(404, "unknown_identity", "no such charge point")
+UNDECIDED = Refused(
+    503, "registration_timeout", "nobody could say whether this charge point may connect", retry_later=True
+)
+NO_UPGRADE = Refused(400, "not_websocket", "a WebSocket upgrade is needed here")
+
+
+def decide(path: str, offered: Iterable[str], endpoint: str, unavailable: Refused | None = None) -> Accepted | Refused:
+    """Judge a request by its path and its Sec-WebSocket-Protocol values (header lines, each maybe a list).
+
+    `unavailable` is the reason for which this process takes nobody just now. The version comes from the subprotocol
+    alone: the client's first that we speak. None in common, or none offered, is refused with 400 (certification case
+    TC_B_58) instead of an upgrade without subprotocol.
+    """
+    identity = identities.from_path(path, endpoint)
+    if isinstance(identity, BadIdentity):
+        elsewhere = not path.startswith(endpoint.rstrip("/") + "/")
+        return Refused(404 if elsewhere else 400, "bad_path" if elsewhere else "bad_identity", identity.reason)
+    names = [name.strip() for line in offered for name in line.split(",")]
+    version = next((BY_SUBPROTOCOL[name] for name in names if name in BY_SUBPROTOCOL), None)
+    if version is None:
+        spoken = ", ".join(BY_SUBPROTOCOL)
+        reason = "foreign_subprotocol" if any(names) else "no_subprotocol"
+        return Refused(400, reason, f"offer one of the subprotocols {spoken}")
+    problem = identities.check_version_limits(identity, version)
+    if problem is not None:
+        return Refused(400, "bad_identity", problem.reason)
+    return unavailable or Accepted(identity, version)

@@ -1,0 +1,28 @@
+"""What a gateway counts. No metric is labelled by identity: labels are bounded by the code."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+CONNECTIONS = Gauge("ocpp_ws_active_connections", "Open OCPP sessions.", ["version"])
+ACCEPTED = Counter("ocpp_ws_connection_accepted_total", "Handshakes accepted.", ["version"])
+REJECTED = Counter("ocpp_ws_connection_rejected_total", "Handshakes refused.", ["reason"])
+CLOSED = Counter("ocpp_ws_connection_closed_total", "Sessions closed, by WebSocket close code.", ["code"])
+PAUSED = Gauge("ocpp_ws_paused_connections", "Connections left unread because the in-flight window is full.")
+
+RECEIVED = Counter("ocpp_message_received_total", "Text messages received from charge points.", ["version"])
+SENT = Counter("ocpp_message_sent_total", "Text messages sent to charge points.", ["version"])
+NOTICED = Counter("ocpp_session_noticed_total", "Things that went other than planned in sessions.", ["kind"])
+CALLS = Counter("ocpp_call_relayed_total", "Calls and SENDs taken from charge points for the workers.", ["version"])
+ROUNDTRIP = Histogram(
+    "ocpp_call_roundtrip_duration_seconds",
+    "From a Call's arrival to its answer, as seen by the gateway.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+OUTCOMES = Counter("ocpp_call_sent_total", "Commands to charge points, by outcome.", ["outcome"])
+
+WINDOW = Gauge("ocpp_relay_window_calls", "Calls in flight to the workers.")
+WINDOW_BYTES = Gauge("ocpp_relay_window_bytes", "The same in bytes of envelopes.")
+ORPHANS = Gauge("ocpp_relay_orphans", "Transaction messages kept for the broker though nobody waits any more.")
+REPUBLISHED = Counter("ocpp_relay_republished_total", "Calls published again, by why.", ["reason"])
+REPLIES_DROPPED = Counter("ocpp_reply_dropped_total", "Deliveries from workers that found no taker.", ["reason"])
+OUTCOMES_DROPPED = Counter("ocpp_outcome_dropped_total", "Command outcomes that could not be kept or told.", ["reason"])
+REGISTRATION = Counter("ocpp_registration_lookup_total", "Who-is-this lookups.", ["result"])

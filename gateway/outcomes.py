@@ -1,0 +1,78 @@
+"""Outcomes of commands on their way back: kept, within a bound, until the broker confirms them."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from contracts.envelope import OutcomeEnvelope
+from contracts.errors import LinkDownError
+from gateway import metrics
+from gateway.relay import Link
+
+
+@dataclass(slots=True, eq=False)
+class PendingOutcome:
+    """One outcome that the broker has not confirmed yet."""
+
+    number: int
+    reply_to: str
+    command_id: str
+    body: bytes
+
+
+class Outcomes:
+    """The outbox of OutcomeEnvelopes; published at once, and again on each new broker connection until confirmed."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: dict[int, PendingOutcome] = {}
+        self._refused: list[PendingOutcome] = []
+        self._number = 0
+        self._log = structlog.get_logger()
+        self.link: Link | None = None
+        """Set once, before the first command."""
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def tell(self, reply_to: str, envelope: OutcomeEnvelope) -> None:
+        """Publish to the queue of whoever sent the command."""
+        metrics.OUTCOMES.labels(envelope.kind.value).inc()
+        if not reply_to:
+            metrics.OUTCOMES_DROPPED.labels("no_reply_to").inc()
+            return
+        self._number += 1
+        pending = PendingOutcome(self._number, reply_to, envelope.command_id, envelope.encode())
+        self._kept[pending.number] = pending
+        if len(self._kept) > self._most:
+            del self._kept[next(iter(self._kept))]
+            metrics.OUTCOMES_DROPPED.labels("too_many").inc()
+            self._log.error("outcome.dropped", kept=self._most)
+        self._publish(pending)
+
+    def link_up(self) -> None:
+        """A new connection: publish all that was not confirmed."""
+        self._refused.clear()
+        for pending in tuple(self._kept.values()):
+            self._publish(pending)
+
+    def confirmed(self, pending: PendingOutcome) -> None:
+        self._kept.pop(pending.number, None)
+
+    def refused(self, pending: PendingOutcome) -> None:
+        self._refused.append(pending)
+
+    def tick(self) -> None:
+        """Publish again what the broker refused."""
+        again, self._refused = self._refused, []
+        for pending in again:
+            if pending.number in self._kept:
+                self._publish(pending)
+
+    def _publish(self, pending: PendingOutcome) -> None:
+        if self.link is None or not self.link.up:
+            return
+        try:
+            self.link.publish("", pending.reply_to, pending.body, token=pending, correlation_id=pending.command_id)
+        except LinkDownError:
+            return  # link_up publishes it

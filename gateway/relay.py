@@ -1,0 +1,290 @@
+"""The in-flight window: every Call between its arrival and its answer, published until the broker has it.
+
+Nothing that was accepted is lost while the process lives: what is unanswered is published again on a new broker
+connection, and a transaction message stays here until the broker confirms it, whatever became of its session.
+"""
+
+import random
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import structlog
+
+from contracts import topology
+from contracts.broker import Delivery, Returned
+from contracts.envelope import CallEnvelope, ReplyEnvelope
+from contracts.errors import EnvelopeError, LinkDownError
+from gateway import metrics
+from gateway.clock import Clock
+from gateway.effects import Relay as RelayEffect
+from gateway.session import Session
+
+RETRY_FIRST_S = 0.2
+RETRY_MOST_S = 5.0
+LOW_WATER = 0.8
+
+
+class Link(Protocol):
+    """What the relay needs of the broker link."""
+
+    reply_queue: str
+
+    @property
+    def up(self) -> bool: ...
+    @property
+    def writable(self) -> bool: ...
+    def publish(
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        *,
+        token: object = None,
+        mandatory: bool = False,
+        persistent: bool = False,
+        correlation_id: str = "",
+        reply_to: str = "",
+        expiration_ms: int | None = None,
+    ) -> None: ...
+
+
+class Receiver(Protocol):
+    """Where answers go; `owner` is what was given to `take`."""
+
+    def replied(self, owner: object, number: int, reply: ReplyEnvelope) -> None: ...
+    def unroutable(self, owner: object, number: int) -> None: ...
+    def relay_failed(self, owner: object, number: int) -> None: ...
+    def send_settled(self, owner: object) -> None: ...
+    def room_again(self) -> None: ...
+
+
+class InFlight:
+    """One Call in the window."""
+
+    __slots__ = (
+        "body",
+        "confirmed",
+        "correlation_id",
+        "deadline",
+        "expires",
+        "is_send",
+        "keep",
+        "key",
+        "number",
+        "owner",
+        "taken",
+    )
+
+    def __init__(self, correlation_id: str, effect: RelayEffect, body: bytes, owner: object, now: float) -> None:
+        self.correlation_id = correlation_id
+        self.number = effect.number
+        self.key = effect.key
+        self.body = body
+        self.deadline = effect.deadline
+        self.expires = effect.expires
+        self.keep = effect.transaction
+        self.is_send = effect.is_send
+        self.owner: object | None = owner
+        self.taken = now
+        self.confirmed = False
+
+
+class Relay:
+    """Between sessions and the broker link. Synchronous; `tick` must be called a few times per second."""
+
+    def __init__(
+        self, gateway_id: str, receiver: Receiver, clock: Clock, *, window_calls: int, window_bytes: int
+    ) -> None:
+        self._gateway_id = gateway_id
+        self._receiver = receiver
+        self._clock = clock
+        self._most_calls = window_calls
+        self._most_bytes = window_bytes
+        self._window: dict[str, InFlight] = {}
+        self._bytes = 0
+        self._full = False
+        self._sends: dict[str, InFlight] = {}  # unconfirmed; all wait equally long, so in deadline order
+        self._retry: dict[str, InFlight] = {}
+        self._retry_at = 0.0
+        self._retry_delay = RETRY_FIRST_S
+        self._log = structlog.get_logger()
+        self.link: Link | None = None
+        """Set once, before the first Call."""
+        self.accepting = True
+        """Whether sockets should be read: there is room, and the broker does not hold us back."""
+
+    def __len__(self) -> int:
+        return len(self._window)
+
+    @property
+    def full(self) -> bool:
+        return self._full
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of envelopes in the window."""
+        return self._bytes
+
+    def take(self, session: Session, effect: RelayEffect, owner: object) -> None:
+        """Put a Call into the window and publish it, now or when the broker is back."""
+        now = self._clock.now()
+        violation = effect.violation
+        body = CallEnvelope(
+            identity=session.identity,
+            version=session.version,
+            gateway=self._gateway_id,
+            session=session.session_id,
+            epoch=session.epoch,
+            unique_id=effect.unique_id,
+            action=effect.action,
+            frame=effect.frame,
+            received_ms=self._clock.wall_ms(now),
+            violation_kind=None if violation is None else violation.kind.value,
+            violation=None if violation is None else violation.description,
+        ).encode()
+        entry = InFlight(f"{session.session_id}:{effect.number}", effect, body, owner, now)
+        self._window[entry.correlation_id] = entry
+        self._bytes += len(body)
+        if entry.is_send:
+            self._sends[entry.correlation_id] = entry
+        if not self._full and (len(self._window) >= self._most_calls or self._bytes >= self._most_bytes):
+            self._full = True
+            self.accepting = False
+            self._log.warning("relay.window_full", calls=len(self._window), bytes=self._bytes)
+        self._publish(entry, now)
+
+    def abandon(self, session_id: str, number: int) -> None:
+        """Nobody waits for this Call: forget it, unless it is billing data that the broker does not have yet."""
+        entry = self._window.get(f"{session_id}:{number}")
+        if entry is None:
+            return
+        if entry.keep and not entry.confirmed:
+            entry.owner = None
+            metrics.ORPHANS.inc()
+        else:
+            self._drop(entry)
+
+    def unconfirmed_transactions(self) -> Iterator[str]:
+        """Correlation ids of billing data that the broker does not have yet."""
+        return (entry.correlation_id for entry in self._window.values() if entry.keep and not entry.confirmed)
+
+    # from the link
+
+    def link_up(self) -> None:
+        """A new connection: everything unanswered is published again, in order, with the new reply queue."""
+        now = self._clock.now()
+        self._retry.clear()
+        for entry in tuple(self._window.values()):
+            entry.confirmed = False
+            metrics.REPUBLISHED.labels("reconnect").inc()
+            self._publish(entry, now)
+        if self._window:
+            self._log.info("relay.republished", calls=len(self._window))
+        self.flow_changed()
+
+    def flow_changed(self) -> None:
+        """The link's readiness to take more has changed."""
+        held_back = self.link is not None and self.link.up and not self.link.writable
+        before, self.accepting = self.accepting, not self._full and not held_back
+        if self.accepting and not before:
+            self._receiver.room_again()
+
+    def confirmed(self, entry: InFlight) -> None:
+        """The broker has it."""
+        entry.confirmed = True
+        self._retry_delay = RETRY_FIRST_S
+        if entry.is_send or entry.owner is None:
+            self._drop(entry)
+
+    def refused(self, entry: InFlight) -> None:
+        """The broker would not take it (queue full): again a little later."""
+        if entry.correlation_id not in self._window:
+            return
+        if not self._retry:
+            self._retry_at = self._clock.now() + self._retry_delay * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+            self._retry_delay = min(self._retry_delay * 2, RETRY_MOST_S)
+            self._log.warning("relay.refused_by_broker", retry_in_s=round(self._retry_at - self._clock.now(), 2))
+        self._retry[entry.correlation_id] = entry
+
+    def returned(self, message: Returned) -> None:
+        """No queue is bound for it."""
+        entry = self._window.get(message.correlation_id)
+        if entry is None:
+            return
+        self._drop(entry)
+        if entry.owner is not None and not entry.is_send:
+            self._receiver.unroutable(entry.owner, entry.number)
+
+    def reply(self, delivery: Delivery) -> None:
+        """A worker's reply; one that nobody waits for is counted and dropped."""
+        entry = self._window.get(delivery.correlation_id)
+        if entry is None or entry.owner is None:
+            metrics.REPLIES_DROPPED.labels("late_or_unknown").inc()
+            if entry is not None:
+                self._drop(entry)  # answered, so certainly stored
+            return
+        self._drop(entry)
+        try:
+            reply = ReplyEnvelope.decode(delivery.body)
+        except EnvelopeError as error:
+            metrics.REPLIES_DROPPED.labels("bad_envelope").inc()
+            self._log.error("relay.bad_reply", correlation_id=delivery.correlation_id, problem=str(error))
+            self._receiver.relay_failed(entry.owner, entry.number)
+            return
+        metrics.ROUNDTRIP.observe(self._clock.now() - entry.taken)
+        self._receiver.replied(entry.owner, entry.number, reply)
+
+    def tick(self, now: float) -> None:
+        """Publish again what the broker refused, when its time has come; give up SENDs that are too old."""
+        while self._sends and (oldest := next(iter(self._sends.values()))).deadline <= now:
+            self._drop(oldest)
+        if self._retry and now >= self._retry_at:
+            again, self._retry = self._retry, {}
+            self._republish(again.values(), now)
+
+    # inner workings
+
+    def _republish(self, entries: Iterable[InFlight], now: float) -> None:
+        for entry in entries:
+            if entry.correlation_id in self._window:
+                metrics.REPUBLISHED.labels("refused").inc()
+                self._publish(entry, now)
+
+    def _publish(self, entry: InFlight, now: float) -> None:
+        link = self.link
+        if link is None or not link.up:
+            return
+        expiration_ms = None
+        if entry.expires:
+            expiration_ms = int((entry.deadline - now) * 1000)
+            if expiration_ms <= 0:
+                return  # its session gives it up at the next tick
+        try:
+            link.publish(
+                topology.CALLS,
+                entry.key,
+                entry.body,
+                token=entry,
+                mandatory=True,
+                persistent=not entry.expires,
+                correlation_id=entry.correlation_id,
+                reply_to="" if entry.is_send else link.reply_queue,
+                expiration_ms=expiration_ms,
+            )
+        except LinkDownError:
+            return  # link_up publishes it
+
+    def _drop(self, entry: InFlight) -> None:
+        if self._window.pop(entry.correlation_id, None) is None:
+            return
+        self._bytes -= len(entry.body)
+        if entry.owner is None:
+            metrics.ORPHANS.dec()
+        elif entry.is_send:
+            self._sends.pop(entry.correlation_id, None)
+            self._receiver.send_settled(entry.owner)
+        low_calls, low_bytes = self._most_calls * LOW_WATER, self._most_bytes * LOW_WATER
+        if self._full and len(self._window) <= low_calls and self._bytes <= low_bytes:
+            self._full = False
+            self._log.info("relay.window_open", calls=len(self._window), bytes=self._bytes)
+            self.flow_changed()

@@ -1,0 +1,317 @@
+"""One charge point's session: a pure state machine over frames, replies, commands and time.
+
+One Call per direction is in flight (OCPP-J 4.1.1); the two directions never wait for each other. Inputs return the
+effects that the shell carries out, in order. Times are monotonic seconds given by the caller.
+"""
+
+from dataclasses import dataclass
+from math import inf
+
+from contracts import ocppj, schemas
+from contracts.envelope import OutcomeKind, ReplyEnvelope
+from contracts.ocppj import BadFrame, Call, CallError, CallResult, Send
+from contracts.schemas import Part
+from contracts.versions import ErrorKind, Version
+from gateway.commands import Command, CommandLane
+from gateway.effects import Abandon, Effect, Notice, Noticed, Outcome, Relay, Transmit
+from gateway.routes import KNOWN, Route, route_of
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRules:
+    """The bounds and times that all sessions of a gateway share (seconds)."""
+
+    call_timeout: float = 30.0
+    command_timeout: float = 30.0
+    pending_calls: int = 8
+    waiting_commands: int = 16
+    enforce: bool = True
+
+
+class Session:
+    """A charge point's session from accepted handshake to closed socket."""
+
+    __slots__ = (
+        "_answer_by",
+        "_call",
+        "_call_number",
+        "_commands",
+        "_draining",
+        "_number",
+        "_pending",
+        "_routes",
+        "_rules",
+        "_transaction",
+        "_unconfirmed_sends",
+        "calls",
+        "closed",
+        "epoch",
+        "identity",
+        "scheduled",
+        "session_id",
+        "version",
+    )
+
+    def __init__(self, identity: str, version: Version, session_id: str, epoch: int, rules: SessionRules) -> None:
+        self.identity = identity
+        self.version = version
+        self.session_id = session_id
+        self.epoch = epoch
+        self.calls = 0
+        """Calls and SENDs taken so far."""
+        self.closed = False
+        self.scheduled = inf
+        """For the shell: when it has arranged to call `tick`."""
+        self._rules = rules
+        self._routes = KNOWN[version]
+        self._call: Call | None = None
+        self._call_number = 0
+        self._number = 0
+        self._transaction = False
+        self._answer_by = inf
+        self._pending: list[Call] = []
+        self._commands: CommandLane | None = None  # most sessions never see one: made at the first
+        self._unconfirmed_sends = 0
+        self._draining = False
+
+    def __repr__(self) -> str:
+        return (
+            f"<Session {self.identity!r} {self.version} {self.session_id} call={self._call is not None} "
+            f"pending={len(self._pending)} closed={self.closed}>"
+        )
+
+    @property
+    def wants_reading(self) -> bool:
+        """Whether the next frame may be handed in; when not, leave the socket unread."""
+        return len(self._pending) + self._unconfirmed_sends < self._rules.pending_calls
+
+    @property
+    def idle(self) -> bool:
+        """Nothing in flight or waiting, in either direction."""
+        return self._call is None and not self._pending and (self._commands is None or self._commands.idle)
+
+    def deadline(self) -> float:
+        """When `tick` has work to do, at the earliest; infinity when never."""
+        return self._answer_by if self._commands is None else min(self._answer_by, self._commands.deadline())
+
+    # from the charge point
+
+    def frame_received(self, frame: bytes, now: float) -> list[Effect]:
+        """A text frame came."""
+        if self.closed:
+            return []
+        message = ocppj.decode(frame, self.version)
+        if isinstance(message, Call):
+            return self._call_received(message, now)
+        if isinstance(message, CallResult):
+            lane = self._commands
+            return (
+                [Notice(Noticed.STRAY_RESULT)] if lane is None else lane.result(message.unique_id, message.payload, now)
+            )
+        if isinstance(message, CallError):
+            lane = self._commands
+            return [Notice(Noticed.STRAY_RESULT)] if lane is None else lane.error(message, now)
+        if isinstance(message, Send):
+            return self._send_received(message, now)
+        if isinstance(message, BadFrame):
+            notice = Notice(Noticed.MALFORMED, message.reason)
+            return [notice] if message.answer is None else [notice, Transmit(message.answer)]
+        return [Notice(Noticed.RESULT_REFUSED, message.code)]
+
+    def _call_received(self, call: Call, now: float) -> list[Effect]:
+        if self._draining:
+            return [Notice(Noticed.CALL_WHILE_DRAINING)]  # unanswered: the charge point sends it again elsewhere
+        if self._call is None:
+            effects: list[Effect] = []
+            self._start(call, now, effects)
+            return effects
+        if not self.wants_reading:
+            return [Notice(Noticed.CALL_OVER_BOUND, call.action[:50])]
+        self._pending.append(call)
+        return []
+
+    def _start(self, call: Call, now: float, effects: list[Effect]) -> None:
+        """Relay the Call and take the slot, or answer it at once and leave the slot free."""
+        self.calls += 1
+        self._number += 1
+        version, name = self.version, call.action
+        route = self._route(name)
+        transaction = route.transaction
+        violation = None
+        if route.checked:
+            violation = schemas.inbound_violation(version, name, Part.REQUEST, call.payload)
+        if violation is not None:
+            effects.append(Notice(Noticed.INVALID_CALL, name))
+            if self._rules.enforce and not transaction:
+                answer = ocppj.encode_call_error(call.unique_id, violation.kind, version, violation.description)
+                effects.append(Transmit(answer))
+                return
+        if route.key is None:
+            effects += self._nobody_serves(call, transaction=transaction)
+            return
+        self._call = call
+        self._call_number = self._number
+        self._transaction = transaction
+        self._answer_by = deadline = now + self._rules.call_timeout
+        effects.append(
+            Relay(
+                number=self._number,
+                unique_id=call.unique_id,
+                action=name,
+                key=route.key,
+                frame=call.frame,
+                deadline=deadline,
+                expires=route.expires,
+                transaction=transaction,
+                is_send=False,
+                violation=violation,
+            )
+        )
+
+    def _send_received(self, send: Send, now: float) -> list[Effect]:
+        """OCPP 2.1 SEND: relayed beside the slot, never answered, not even with an error (part 4, 4.2.4)."""
+        if self._draining:
+            return [Notice(Noticed.CALL_WHILE_DRAINING)]
+        route = self._routes.get(send.action)
+        if route is None or not route.is_send or route.key is None:
+            return [Notice(Noticed.REFUSED_SEND, "not an action to send")]
+        violation = schemas.inbound_violation(self.version, send.action, Part.REQUEST, send.payload)
+        if violation is not None and self._rules.enforce:
+            return [Notice(Noticed.REFUSED_SEND, violation.description)]
+        if not self.wants_reading:
+            return [Notice(Noticed.CALL_OVER_BOUND, send.action)]
+        self.calls += 1
+        self._number += 1
+        self._unconfirmed_sends += 1
+        return [
+            Relay(
+                number=self._number,
+                unique_id=send.unique_id,
+                action=send.action,
+                key=route.key,
+                frame=send.frame,
+                deadline=now + self._rules.call_timeout,
+                expires=route.expires,
+                transaction=False,
+                is_send=True,
+                violation=violation,
+            )
+        ]
+
+    # from the worker and the relay
+
+    def reply_received(self, number: int, reply: ReplyEnvelope, now: float) -> list[Effect]:
+        """A worker answered Call `number`."""
+        call = self._call
+        if call is None or number != self._call_number:
+            return [Notice(Noticed.LATE_REPLY)]
+        error = reply.error
+        if error is None:
+            answer = ocppj.encode_call_result(call.unique_id, reply.payload)
+        else:
+            answer = ocppj.encode_call_error(call.unique_id, error, self.version, reply.description)
+        return self._answered([Transmit(answer)], now)
+
+    def unroutable(self, number: int, now: float) -> list[Effect]:
+        """No worker serves Call `number`."""
+        call = self._call
+        if call is None or number != self._call_number:
+            return [Notice(Noticed.LATE_REPLY)]
+        return self._answered(self._nobody_serves(call, transaction=self._transaction), now)
+
+    def relay_failed(self, number: int, now: float) -> list[Effect]:
+        """Call `number` cannot get an answer: our failure, so silence for billing data, else InternalError."""
+        if self._call is None or number != self._call_number:
+            return [Notice(Noticed.LATE_REPLY)]
+        return self._answered(self._our_failure(), now)
+
+    def send_settled(self) -> None:
+        """The broker has one more SEND of ours (or will never have it)."""
+        self._unconfirmed_sends = max(0, self._unconfirmed_sends - 1)
+
+    # to the charge point
+
+    def command_received(self, command: Command, now: float) -> list[Effect]:
+        """A command for this charge point came."""
+        lane = self._commands
+        if self._draining and (lane is None or not lane.knows(command.command_id)):
+            return [Outcome(command.command_id, OutcomeKind.OFFLINE, error_code="draining")]
+        if self._commands is None:
+            rules = self._rules
+            self._commands = CommandLane(self.version, limit=rules.waiting_commands, timeout=rules.command_timeout)
+        return self._commands.offer(command, now)
+
+    # from time and the shell
+
+    def tick(self, now: float) -> list[Effect]:
+        """Act on what is overdue at `now`."""
+        effects: list[Effect] = []
+        if self._call is not None and self._answer_by <= now:
+            late = [
+                Abandon(self._call_number),
+                Notice(Noticed.CALL_TIMEOUT, self._call.action[:50]),
+                *self._our_failure(),
+            ]
+            effects = self._answered(late, now)
+        if self._commands is not None:
+            effects += self._commands.tick(now)
+        return effects
+
+    def drain(self) -> list[Effect]:
+        """Take no new Calls or commands; what is in flight is finished."""
+        self._draining = True
+        return [] if self._commands is None else self._commands.withdraw("draining")
+
+    @property
+    def draining(self) -> bool:
+        return self._draining
+
+    def close(self, now: float) -> list[Effect]:
+        """The socket is gone, or a newer session took over: nothing is answered any more.
+
+        Billing data that waited behind another Call is relayed all the same: it was read, so it is ours.
+        """
+        if self.closed:
+            return []
+        self.closed = True
+        effects: list[Effect] = []
+        if self._call is not None:
+            effects.append(Abandon(self._call_number))
+            self._call = None
+        pending, self._pending = self._pending, []
+        for call in pending:
+            if self._route(call.action).transaction:
+                self._start(call, now, effects)
+                self._call = None
+                effects.append(Abandon(self._number))
+        self._answer_by = inf
+        if self._commands is not None:
+            effects += self._commands.close()
+        return [effect for effect in effects if not isinstance(effect, Transmit)]
+
+    # inner workings
+
+    def _route(self, name: str) -> Route:
+        return self._routes.get(name) or route_of(self.version, name)
+
+    def _answered(self, effects: list[Effect], now: float) -> list[Effect]:
+        """Free the slot, and go on with the next Call."""
+        self._call = None
+        self._answer_by = inf
+        while self._pending and self._call is None:
+            self._start(self._pending.pop(0), now, effects)
+        return effects
+
+    def _nobody_serves(self, call: Call, *, transaction: bool) -> list[Effect]:
+        notice = Notice(Noticed.UNROUTABLE, call.action[:50])
+        if transaction:
+            return [notice]
+        kind = ErrorKind.NOT_SUPPORTED if call.action in self._routes else ErrorKind.NOT_IMPLEMENTED
+        return [notice, Transmit(ocppj.encode_call_error(call.unique_id, kind, self.version))]
+
+    def _our_failure(self) -> list[Effect]:
+        """A CALLERROR would use up the charge point's attempts, and it would drop billing data: stay silent there."""
+        if self._call is None or self._transaction:
+            return []
+        text = "no answer in time"
+        return [Transmit(ocppj.encode_call_error(self._call.unique_id, ErrorKind.INTERNAL, self.version, text))]

@@ -1,0 +1,163 @@
+"""The gateway's settings; each is an environment variable with a default and a unit in its name."""
+
+import secrets
+import socket
+from enum import StrEnum
+
+from pydantic import Field, field_validator
+
+from contracts.process.settings import ProcessSettings
+
+
+class Validation(StrEnum):
+    """What a Call with an invalid payload meets: a CALLERROR, or the worker with the violation named."""
+
+    ENFORCE = "enforce"
+    RELAY = "relay"
+
+
+def default_gateway_id() -> str:
+    """Host name and a random suffix: a restarted process is another gateway, as it holds none of the old sockets."""
+    host = "".join(char if char.isascii() and char.isalnum() else "-" for char in socket.gethostname())
+    return f"{host[:60]}-{secrets.token_hex(3)}"
+
+
+class GatewaySettings(ProcessSettings):
+    """Everything an operator can set on a gateway."""
+
+    gateway_id: str = Field(
+        default_factory=default_gateway_id,
+        alias="OCPP_GATEWAY_ID",
+        pattern=r"^[A-Za-z0-9_.-]{1,80}$",
+        description="Unique name of this process in envelopes and routing keys; default: host name, random suffix.",
+    )
+    listen_host: str = Field(
+        "0.0.0.0", alias="OCPP_GATEWAY_LISTEN_HOST", description="Address on which charge points connect."
+    )
+    listen_port: int = Field(
+        9310, alias="OCPP_GATEWAY_LISTEN_PORT", ge=0, le=65535, description="Port of the same; 0 takes a free one."
+    )
+    listen_backlog: int = Field(
+        1024,
+        alias="OCPP_GATEWAY_LISTEN_BACKLOG",
+        ge=1,
+        le=65535,
+        description="Connections the kernel holds unaccepted.",
+    )
+    endpoint_path: str = Field(
+        "/ocpp", alias="OCPP_GATEWAY_ENDPOINT_PATH", description="Path before the identity: ws://host:port/ocpp/CP-1."
+    )
+
+    max_connections: int = Field(
+        50_000, alias="OCPP_GATEWAY_MAX_CONNECTIONS", ge=1, description="Sockets beyond this are refused with HTTP 503."
+    )
+    max_frame_bytes: int = Field(
+        1024 * 1024,
+        alias="OCPP_GATEWAY_MAX_FRAME_BYTES",
+        ge=1024,
+        le=3 * 1024 * 1024,
+        description="Largest message, decompressed and reassembled; beyond it close code 1009.",
+    )
+    write_buffer_bytes: int = Field(
+        256 * 1024,
+        alias="OCPP_GATEWAY_WRITE_BUFFER_BYTES",
+        ge=4096,
+        description="Unsent bytes per socket above which it is no longer read; four times as many end it.",
+    )
+    compression: bool = Field(
+        True,
+        alias="OCPP_GATEWAY_COMPRESSION",
+        description="Take permessage-deflate when an OCPP 2.x station offers it.",
+    )
+    handshake_timeout_seconds: float = Field(
+        10.0, alias="OCPP_GATEWAY_HANDSHAKE_TIMEOUT_SECONDS", gt=0, description="Time for the whole opening handshake."
+    )
+    close_timeout_seconds: float = Field(
+        5.0, alias="OCPP_GATEWAY_CLOSE_TIMEOUT_SECONDS", gt=0, description="Time a peer has to answer a close frame."
+    )
+    ping_interval_seconds: float = Field(
+        60.0,
+        alias="OCPP_GATEWAY_PING_INTERVAL_SECONDS",
+        ge=0,
+        description="Keepalive pings; 0 sends none and closes none.",
+    )
+    missed_pings: int = Field(
+        3,
+        alias="OCPP_GATEWAY_MISSED_PINGS",
+        ge=0,
+        description="Ping intervals without a byte from the peer after which it is gone; 0 never gives up.",
+    )
+    retry_after_seconds: int = Field(
+        15,
+        alias="OCPP_GATEWAY_RETRY_AFTER_SECONDS",
+        ge=1,
+        description="Retry-After of HTTP 503, up to twice as much by chance.",
+    )
+
+    call_timeout_seconds: float = Field(
+        30.0, alias="OCPP_GATEWAY_CALL_TIMEOUT_SECONDS", gt=0, description="Time for a worker to answer a Call."
+    )
+    command_timeout_seconds: float = Field(
+        30.0,
+        alias="OCPP_GATEWAY_COMMAND_TIMEOUT_SECONDS",
+        gt=0,
+        description="Time for a charge point to answer a command.",
+    )
+    pending_calls: int = Field(
+        8,
+        alias="OCPP_GATEWAY_PENDING_CALLS",
+        ge=1,
+        le=1000,
+        description="Calls that wait per session before it is not read.",
+    )
+    waiting_commands: int = Field(
+        16,
+        alias="OCPP_GATEWAY_WAITING_COMMANDS",
+        ge=1,
+        le=1000,
+        description="Commands that wait per session; more are rejected.",
+    )
+    window_calls: int = Field(
+        20_000,
+        alias="OCPP_GATEWAY_WINDOW_CALLS",
+        ge=1,
+        description="Calls in flight per process before no socket is read.",
+    )
+    window_bytes: int = Field(
+        256 * 1024 * 1024,
+        alias="OCPP_GATEWAY_WINDOW_BYTES",
+        ge=1024,
+        description="The same bound in bytes of envelopes.",
+    )
+    outcomes_kept: int = Field(
+        20_000, alias="OCPP_GATEWAY_OUTCOMES_KEPT", ge=1, description="Command outcomes kept while the broker is away."
+    )
+    validation: Validation = Field(
+        Validation.ENFORCE,
+        alias="OCPP_GATEWAY_VALIDATION",
+        description="enforce: invalid Calls get a CALLERROR; relay: workers judge. Billing data is always relayed.",
+    )
+
+    registration_timeout_seconds: float = Field(
+        5.0, alias="OCPP_GATEWAY_REGISTRATION_TIMEOUT_SECONDS", gt=0, description="Time for the answer: who is this?"
+    )
+    registration_cache_seconds: float = Field(
+        30.0, alias="OCPP_GATEWAY_REGISTRATION_CACHE_SECONDS", ge=0, description="How long such an answer is believed."
+    )
+
+    drain_grace_seconds: float = Field(
+        30.0, alias="OCPP_GATEWAY_DRAIN_GRACE_SECONDS", gt=0, description="SIGTERM to exit, at the latest."
+    )
+    drain_closes_per_second: float = Field(
+        200.0,
+        alias="OCPP_GATEWAY_DRAIN_CLOSES_PER_SECOND",
+        gt=0,
+        description="Pace of closing sockets while draining; faster when the grace time would not do.",
+    )
+
+    @field_validator("endpoint_path")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        if not value.startswith("/") or "?" in value or "%" in value:
+            raise ValueError("a path starts with a slash and has no query or percent escape")
+        return value

@@ -1,0 +1,392 @@
+"""Sockets: handshakes, frames, keepalive, close, back-pressure. Real TCP, the broker played in memory."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import zlib
+
+import pytest
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
+
+from contracts.envelope import AdmissionVerdict, ReplyEnvelope
+from gateway.app import Gateway
+from gateway.connection import Phase
+from tests.gateway.conftest import until
+from tests.gateway.station import call, client_frame, hear, plug_in, raw, say, upgrade_request
+
+
+async def head_of(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
+    async with asyncio.timeout(10):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    status, *lines = head.strip().split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return int(status.split()[1]), headers
+
+
+async def close_code(reader: asyncio.StreamReader) -> int:
+    """Read frames until a close frame; 1006 when the stream ends without one."""
+    async with asyncio.timeout(15):
+        try:
+            while True:
+                first, second = await reader.readexactly(2)
+                size = second & 0x7F
+                if size == 126:
+                    size = int.from_bytes(await reader.readexactly(2), "big")
+                payload = await reader.readexactly(size)
+                if first & 0x0F == 8:
+                    return int.from_bytes(payload[:2], "big")
+        except (asyncio.IncompleteReadError, ConnectionResetError):
+            return 1006
+
+
+async def opened(
+    gateway: Gateway, identity: str = "CP-1", subprotocol: str = "ocpp1.6"
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await raw(gateway, upgrade_request(f"/ocpp/{identity}", subprotocol))
+    status, _ = await head_of(reader)
+    assert status == 101
+    return reader, writer
+
+
+# handshakes
+
+
+async def test_exactly_one_subprotocol_is_echoed_the_clients_first(edge_alone):
+    gateway, _ = await edge_alone()
+    reader, _writer = await raw(gateway, upgrade_request(subprotocol="ocpp0.1, ocpp2.0.1, ocpp1.6"))
+    status, headers = await head_of(reader)
+    assert (status, headers["sec-websocket-protocol"]) == (101, "ocpp2.0.1")
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (upgrade_request(subprotocol="ocpp0.1"), 400),
+        (upgrade_request().replace(b"Sec-WebSocket-Protocol: ocpp1.6\r\n", b""), 400),
+        (upgrade_request("/elsewhere/CP-1"), 404),
+        (upgrade_request("/ocpp/%ff"), 400),
+        (upgrade_request().replace(b"Connection: Upgrade\r\n", b""), 400),
+        (upgrade_request().replace(b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", b"Sec-WebSocket-Key: short"), 400),
+        (upgrade_request().replace(b"GET", b"POST"), 405),
+        (upgrade_request().replace(b"Host: x", b"Host x"), 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00", 400),
+        (b"GET /ocpp/" + b"x" * 20_000, 431),
+        (upgrade_request().replace(b"Host: x", b"X: " + b"y" * 17_000), 431),
+    ],
+)
+async def test_refused_handshakes_have_a_status_and_end_the_connection(edge_alone, request_bytes, status):
+    gateway, _ = await edge_alone(close_timeout_seconds=0.5)
+    reader, _writer = await raw(gateway, request_bytes)
+    assert (await head_of(reader))[0] == status
+    await asyncio.wait_for(reader.read(), 10)
+    await until(lambda: gateway.edge.sockets == 0)
+
+
+async def test_503_with_retry_after_while_draining_full_or_without_broker(edge_alone):
+    gateway, link = await edge_alone(max_connections=1)
+
+    async def refusal() -> tuple[int, int]:
+        with pytest.raises(InvalidStatus) as caught:
+            await plug_in(gateway, "other")
+        return caught.value.response.status_code, int(caught.value.response.headers["Retry-After"])
+
+    link.up = False
+    assert (await refusal())[0] == 503
+    link.up = True
+    async with await plug_in(gateway):
+        status, seconds = await refusal()
+        assert status == 503
+        assert 15 <= seconds <= 30
+    await until(lambda: len(gateway.edge.registry) == 0)
+    gateway.edge.begin_drain()
+    assert (await refusal())[0] == 503
+
+
+async def test_an_unfinished_handshake_is_ended(edge_alone):
+    gateway, _ = await edge_alone(handshake_timeout_seconds=0.3)
+    reader, _writer = await raw(gateway, b"GET /ocpp/CP-1 HT")
+    assert await asyncio.wait_for(reader.read(), 10) == b""
+    await until(lambda: gateway.edge.sockets == 0)
+
+
+async def test_frames_sent_with_the_request_are_kept(edge_alone):
+    gateway, link = await edge_alone()
+    link.auto = True
+    frame = client_frame(1, b'[2,"early","Heartbeat",{}]')
+    reader, _writer = await raw(gateway, upgrade_request() + frame)
+    assert (await head_of(reader))[0] == 101
+    assert await asyncio.wait_for(reader.readexactly(16), 10) == b'\x81\x0e[3,"early",{}]'
+
+
+# registration policy `closed`
+
+
+async def test_closed_registration_asks_once_and_keeps_early_frames(edge_alone):
+    gateway, link = await edge_alone(registration="closed")
+    link.auto = False
+    reader, _writer = await raw(gateway, upgrade_request() + client_frame(1, b'[2,"early","Heartbeat",{}]'))
+    await until(lambda: link.published)
+    (query,) = link.published
+    assert (query.exchange, query.key, query.reply_to) == ("ocpp.services", "admission", "replies-1")
+    link.auto = True
+    link.reply(query, AdmissionVerdict(identity="CP-1", known=True))
+    assert (await head_of(reader))[0] == 101
+    assert await asyncio.wait_for(reader.readexactly(16), 10) == b'\x81\x0e[3,"early",{}]'
+    async with await plug_in(gateway):
+        assert len([message for message in link.published if message.exchange == "ocpp.services"]) == 1
+
+
+async def test_closed_registration_refuses_the_unknown_and_gives_up_on_silence(edge_alone):
+    gateway, link = await edge_alone(registration="closed", registration_timeout_seconds=0.3)
+    connecting = asyncio.create_task(plug_in(gateway, "stranger"))
+    await until(lambda: link.published)
+    link.reply(link.published[0], AdmissionVerdict(identity="stranger", known=False))
+    with pytest.raises(InvalidStatus) as caught:
+        await connecting
+    assert caught.value.response.status_code == 404
+    with pytest.raises(InvalidStatus) as caught:
+        await plug_in(gateway, "CP-2")
+    assert caught.value.response.status_code == 503
+    assert "Retry-After" in caught.value.response.headers
+
+
+# frames
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (client_frame(2, b"binary"), 1003),
+        (client_frame(1, b'["\xff"]'), 1007),
+        (client_frame(1, b'["\xed\xa0\x80"]'), 1007),
+        (client_frame(1, b"x", length=10_000_000), 1009),
+        (client_frame(1, b"x" * 40_000, fin=False) + client_frame(0, b"x" * 40_000), 1009),
+        (b"\x81\x02{}", 1002),  # not masked
+        (client_frame(0, b"x"), 1002),
+        (client_frame(3, b"x"), 1002),
+        (b"\xc1\x80\0\0\0\0", 1002),  # compression that was not negotiated
+        (client_frame(9, b"x" * 126), 1002),
+        (client_frame(8, b"\x03"), 1002),
+        (client_frame(8, b"\x03\xe8"), 1000),
+    ],
+)
+async def test_broken_websocket_traffic_has_its_close_code(edge_alone, data, code):
+    gateway, _ = await edge_alone(max_frame_bytes=65536)
+    async with await plug_in(gateway, "bystander") as bystander:
+        reader, writer = await opened(gateway, "broken")
+        writer.write(data)
+        assert await close_code(reader) == code
+        await until(lambda: len(gateway.edge.registry) == 1)
+        await (await bystander.ping())
+
+
+async def test_half_a_frame_waits_and_is_forgotten_with_its_connection(edge_alone):
+    gateway, link = await edge_alone()
+    link.auto = True
+    reader, writer = await opened(gateway)
+    frame = client_frame(1, b'[2,"a","Heartbeat",{}]')
+    for byte in frame:
+        writer.write(bytes((byte,)))
+        await writer.drain()
+    assert await asyncio.wait_for(reader.readexactly(12), 10) == b'\x81\x0a[3,"a",{}]'
+    writer.write(frame[:7])
+    writer.close()
+    await until(lambda: gateway.edge.sockets == 0)
+
+
+async def test_fragments_are_joined_and_pings_answered_in_between(edge_alone):
+    gateway, link = await edge_alone()
+    link.auto = True
+    reader, writer = await opened(gateway)
+    message = b'[2,"a","Heartbeat",{}]'
+    writer.write(client_frame(1, message[:5], fin=False) + client_frame(9, b"p"))
+    writer.write(client_frame(0, b"", fin=False) * 1000 + client_frame(0, message[5:]))
+    assert await asyncio.wait_for(reader.readexactly(15), 10) == b'\x8a\x01p\x81\x0a[3,"a",{}]'
+
+
+async def test_malformed_ocpp_keeps_the_connection_and_is_answered_by_version(edge_alone):
+    gateway, link = await edge_alone()
+    link.auto = True
+    async with await plug_in(gateway, "old") as old, await plug_in(gateway, "new", "ocpp2.1") as new:
+        for text in ("", "[2,", "[" * 5000, "{}", "null", "[,{", '[2,"x"', "[" * 500 + "]" * 500, "2" * 5000):
+            await old.send(text)
+            await new.send(text)
+            assert (await hear(new))[:3] == [4, "-1", "RpcFrameworkError"]
+        deep = '{"a":' * 900 + "1" + "}" * 900
+        for station in (old, new):
+            await station.send(f'[2,"deep","Heartbeat",{deep}]')
+            assert (await hear(station))[:2] == [4, "deep"]
+            await station.send(f'[4,"deep","InternalError",{deep},{{}}]')
+            await station.send(f'[3,"deep",{deep}]')
+            assert (await call(station, "ok", "Heartbeat"))[:2] == [3, "ok"]
+
+
+async def test_compression_is_for_2x_only_and_bounded(edge_alone):
+    gateway, link = await edge_alone(max_frame_bytes=65536)
+    link.auto = True
+    async with await plug_in(gateway, "old", compression="deflate") as old:
+        assert old.protocol.extensions == []
+    async with await plug_in(gateway, "new", "ocpp2.0.1", compression="deflate") as new:
+        assert len(new.protocol.extensions) == 1
+        for number in range(3):
+            assert (await call(new, str(number), "Heartbeat"))[0] == 3
+    reader, writer = await raw(
+        gateway,
+        upgrade_request("/ocpp/bomb", "ocpp2.0.1").replace(
+            b"Host: x", b"Host: x\r\nSec-WebSocket-Extensions: permessage-deflate"
+        ),
+    )
+    assert "permessage-deflate" in (await head_of(reader))[1]["sec-websocket-extensions"]
+    squeezer = zlib.compressobj(wbits=-15)
+    bomb = squeezer.compress(b" " * 50_000_000) + squeezer.flush(zlib.Z_SYNC_FLUSH)
+    frame = bytearray(client_frame(1, bomb[:-4]))
+    frame[0] |= 0x40
+    writer.write(bytes(frame))
+    assert await close_code(reader) == 1009
+
+
+async def test_compression_can_be_switched_off(edge_alone):
+    gateway, _ = await edge_alone(compression=False)
+    async with await plug_in(gateway, "new", "ocpp2.0.1", compression="deflate") as new:
+        assert new.protocol.extensions == []
+
+
+# life and death
+
+
+async def test_a_silent_peer_is_given_up_and_one_that_only_talks_is_not(edge_alone):
+    gateway, link = await edge_alone(ping_interval_seconds=0.4, missed_pings=3, close_timeout_seconds=0.3)
+    link.auto = True
+    silent, _silent_writer = await opened(gateway, "silent")
+    talking, talking_writer = await opened(gateway, "talking")
+
+    async def talk() -> None:
+        while True:  # never a pong, as some charge points do
+            talking_writer.write(client_frame(1, b'[2,"a","Heartbeat",{}]'))
+            await asyncio.sleep(0.1)
+
+    talk_task = asyncio.create_task(talk())
+    assert await close_code(silent) == 1008
+    await until(lambda: gateway.edge.sockets == 1)
+    assert [connection.session.identity for connection in gateway.edge.registry] == ["talking"]
+    assert not talking.at_eof()
+    talk_task.cancel()
+    await asyncio.gather(talk_task, return_exceptions=True)
+
+
+async def test_a_peer_that_answers_pings_stays_without_a_word(edge_alone):
+    gateway, _ = await edge_alone(ping_interval_seconds=0.2, missed_pings=2)
+    async with await plug_in(gateway) as station:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(station.recv(), 1.5)
+        assert len(gateway.edge.registry) == 1
+
+
+async def test_a_socket_that_we_leave_unread_is_not_taken_for_dead(edge_alone):
+    gateway, link = await edge_alone(ping_interval_seconds=0.2, missed_pings=2, window_calls=1)
+    async with await plug_in(gateway) as station:
+        await say(station, 2, "a", "Heartbeat", {})
+        await say(station, 2, "b", "Heartbeat", {})
+        await until(lambda: link.calls)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(station.recv(), 1.5)
+        link.auto = True
+        link.reply(link.calls[0])
+        assert [(await hear(station))[1] for _ in range(2)] == ["a", "b"]
+
+
+async def test_an_unanswered_close_frame_is_followed_by_an_abort(edge_alone):
+    gateway, _ = await edge_alone(close_timeout_seconds=0.3)
+    reader, _writer = await opened(gateway)
+    (connection,) = gateway.edge.registry
+    connection.close(1001, "bye")
+    assert len(gateway.edge.registry) == 0
+    assert await close_code(reader) == 1001
+    assert connection.phase is Phase.CLOSING
+    await until(lambda: gateway.edge.sockets == 0)
+
+
+async def test_the_newest_socket_of_an_identity_wins(edge_alone):
+    gateway, link = await edge_alone(close_timeout_seconds=0.3)
+    link.auto = True
+    first = await plug_in(gateway)
+    half_open, _half_open_writer = await opened(gateway)
+    second = await plug_in(gateway)
+    with pytest.raises(ConnectionClosedError) as caught:
+        await first.recv()
+    assert caught.value.rcvd is not None
+    assert caught.value.rcvd.code == 1008
+    assert await close_code(half_open) == 1008
+    await until(lambda: gateway.edge.sockets == 1)
+    assert (await call(second, "1", "Heartbeat"))[0] == 3
+    (message,) = link.calls
+    assert gateway.edge.registry.of_identity("CP-1").session.session_id == message.call.session
+    await second.close()
+
+
+# back-pressure
+
+
+async def test_a_session_with_a_full_queue_is_not_read_and_loses_nothing(edge_alone):
+    gateway, link = await edge_alone(pending_calls=2)
+    async with await plug_in(gateway) as station:
+        for number in range(200):
+            await say(station, 2, str(number), "Heartbeat", {})
+        await until(lambda: link.calls)
+        (connection,) = gateway.edge.registry
+        await until(lambda: not connection.session.wants_reading)
+        link.auto = True
+        link.reply(link.calls[0])
+        assert [(await hear(station))[1] for _ in range(200)] == [str(number) for number in range(200)]
+
+
+async def test_a_full_window_stops_all_sockets_and_opens_again(edge_alone):
+    gateway, link = await edge_alone(window_calls=10)
+    stations = [await plug_in(gateway, f"CP-{number}") for number in range(25)]
+    for station in stations:
+        await say(station, 2, "x", "Heartbeat", {})
+    await until(lambda: len(gateway.edge._waiting_for_room) >= 15)
+    assert len(gateway.edge.relay) == 10
+    assert gateway.monitor.unready().get("window") == "full"
+    link.auto = True
+    for message in link.calls[:10]:
+        link.reply(message)
+    for station in stations:
+        assert (await hear(station))[:2] == [3, "x"]
+        await station.close()
+    assert len(gateway.edge.relay) == 0
+
+
+async def test_a_peer_that_does_not_read_is_not_read_and_then_ended(edge_alone):
+    gateway, link = await edge_alone(write_buffer_bytes=65536, ping_interval_seconds=0.5, missed_pings=2)
+    client = socket.create_connection(("127.0.0.1", gateway.port))
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.sendall(upgrade_request())
+    await until(lambda: len(gateway.edge.registry) == 1)
+    big = ReplyEnvelope(payload=json.dumps({"data": "x" * 60_000}).encode())
+    client.setblocking(False)
+    answered = 0
+    with client:
+        while len(gateway.edge.registry):
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                client.send(client_frame(1, b'[2,"a","Heartbeat",{}]'))
+            await asyncio.sleep(0.001)
+            for message in link.calls[answered:]:
+                link.reply(message, big)
+                answered += 1
+        # what could be written before the kernel's and our buffers were full, and not a reply more
+        assert answered < 400
+
+
+async def test_a_peer_that_goes_away_in_the_middle_leaves_nothing_behind(edge_alone):
+    gateway, link = await edge_alone()
+    station = await plug_in(gateway)
+    await say(station, 2, "a", "Heartbeat", {})
+    await until(lambda: link.calls)
+    station.transport.abort()
+    await until(lambda: gateway.edge.sockets == 0)
+    assert len(gateway.edge.relay) == 0
+    link.reply(link.calls[0])  # dropped
+    with pytest.raises(ConnectionClosed):
+        await station.recv()
