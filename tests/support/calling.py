@@ -21,7 +21,7 @@ TIMEOUT_S = 30
 async def until(condition: Callable[[], Any], *, timeout_s: float = TIMEOUT_S) -> Any:
     """Await a condition that no event announces, a few times each hundredth of a second."""
     async with asyncio.timeout(timeout_s):
-        while not (found := condition()):
+        while not (found := condition()):  # noqa: ASYNC110 - nothing announces it
             await asyncio.sleep(0.005)
     return found
 

@@ -1,0 +1,84 @@
+"""What a boot tells, and which rule decides on it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from contracts.versions import Version
+from workers.authorization.boot_decision import boot_reply, facts_of, registration_of
+from workers.authorization.initial_configuration import request_of, to_push
+from workers.store.configuration import Push, Wanted
+from workers.store.registration import BootRule
+
+NOW = datetime(2026, 5, 1, 12, 0, 0, 123_456, tzinfo=UTC)
+FACTS = {"vendor": "ACME", "model": "Wallbox 2", "firmware_version": "1.9.3"}
+
+
+def rule(registration, vendor="*", model="*", firmware="*", identity="*") -> Any:
+    return BootRule(identity, vendor, model, firmware, registration)
+
+
+@pytest.mark.parametrize(
+    ("rules", "registration"),
+    [
+        ([], "accepted"),
+        ([rule("rejected", vendor="acme")], "rejected"),
+        ([rule("pending", firmware="1.*"), rule("rejected")], "pending"),
+        ([rule("pending", firmware="2.*"), rule("rejected", model="wall*")], "rejected"),
+        ([rule("rejected", vendor="ACME", model="Other")], "accepted"),
+        ([rule("rejected", identity="TEST-*")], "accepted"),
+        ([rule("rejected", identity="cp-?")], "rejected"),
+    ],
+)
+def test_the_first_matching_rule_decides_and_without_one_all_are_accepted(rules, registration):
+    assert registration_of(rules, "CP-1", FACTS) == registration
+
+
+def test_a_boot_of_either_version_tells_the_same_columns():
+    old = facts_of(Version.V16, {"chargePointVendor": "ACME", "chargePointModel": "W", "meterType": "M"})
+    station = {"vendorName": "ACME", "model": "W", "modem": {"iccid": "89", "imsi": "26"}}
+    new = facts_of(Version.V201, {"reason": "PowerUp", "chargingStation": station})
+    assert (old["vendor"], old["model"], old["meter_type"], old["iccid"]) == ("ACME", "W", "M", None)
+    assert (new["vendor"], new["model"], new["boot_reason"], new["iccid"]) == ("ACME", "W", "PowerUp", "89")
+
+
+@pytest.mark.parametrize("payload", [{}, {"chargingStation": None}, {"chargingStation": [1]}])
+def test_a_boot_that_tells_nothing_is_read_as_nothing(payload):
+    assert facts_of(Version.V21, payload)["vendor"] is None
+
+
+def test_the_reply_has_utc_milliseconds_and_the_retry_wait_until_accepted():
+    accepted = boot_reply("accepted", NOW, interval_s=300, retry_s=60)
+    assert accepted == {"status": "Accepted", "currentTime": "2026-05-01T12:00:00.123Z", "interval": 300}
+    assert boot_reply("pending", NOW, interval_s=300, retry_s=60)["interval"] == 60
+
+
+def want(key, value, vendor="*", model="*") -> Any:
+    return Wanted(key, value, vendor, model)
+
+
+def test_what_the_charge_point_accepted_is_not_pushed_again_until_its_value_changes():
+    wanted = [want("A", "1"), want("B", "2"), want("C", "3"), want("D", "4")]
+    pushed = {
+        "A": Push("A", "1", "Accepted"),
+        "B": Push("B", "1", "Accepted"),
+        "C": Push("C", "3", "offline"),
+        "D": Push("D", "4", "RebootRequired"),
+    }
+    assert to_push(wanted, pushed, FACTS) == {"B": "2", "C": "3"}
+
+
+def test_a_value_for_this_model_goes_before_one_for_all():
+    wanted = [want("A", "all"), want("A", "this", vendor="acme", model="wallbox*"), want("B", "x", vendor="other")]
+    assert to_push(wanted, {}, FACTS) == {"A": "this"}
+
+
+def test_a_value_is_set_in_the_words_of_each_version():
+    assert request_of(Version.V16, "MaxChargingPower", "11000") == (
+        "ChangeConfiguration",
+        {"key": "MaxChargingPower", "value": "11000"},
+    )
+    action, payload = request_of(Version.V201, "SmartChargingCtrlr.LimitChangeSignificance", "5")
+    assert action == "SetVariables"
+    assert payload["setVariableData"][0]["component"] == {"name": "SmartChargingCtrlr"}

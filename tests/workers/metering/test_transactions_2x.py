@@ -1,0 +1,168 @@
+"""OCPP 2.x billing data on a real store: in any order, once, confirmed."""
+
+import itertools
+import json
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from contracts.versions import Version
+from tests.support.incoming_calls import NOW, call
+from tests.support.worker_store import all_rows, handle, migrated_store
+from workers.metering.service import service
+from workers.runtime.calls import Answer
+from workers.settings import WorkerSettings
+from workers.store import tables
+from workers.store.provisioning import apply_plan, read_plan
+from workers.store.transactions import list_transactions
+
+METERING = service(WorkerSettings())
+TOKEN = {"idToken": "demo", "type": "ISO14443"}
+
+
+@pytest.fixture
+async def store(database_url) -> Any:
+    async with migrated_store(database_url) as store:
+        async with store.transaction() as transaction:
+            plan = read_plan(
+                '[[tokens]]\nid_token = "DEMO"\ngroup = "FLEET"\n[[tokens]]\nid_token = "B"\nstatus = "Blocked"'
+            )
+            await apply_plan(transaction, plan, NOW)
+        yield store
+
+
+def at(minute) -> Any:
+    return (NOW + timedelta(minutes=minute)).isoformat().replace("+00:00", "Z")
+
+
+def energy(minute, kilowatt_hours, context="Sample.Periodic") -> Any:
+    value = {"value": kilowatt_hours, "context": context, "unitOfMeasure": {"unit": "Wh", "multiplier": 3}}
+    return [{"timestamp": at(minute), "sampledValue": [value]}]
+
+
+def event(kind, seq, minute, **more) -> Any:
+    payload = {
+        "eventType": kind,
+        "timestamp": at(minute),
+        "triggerReason": "Authorized",
+        "seqNo": seq,
+        "transactionInfo": {"transactionId": "tx-1", **more.pop("info", {})},
+        "evse": {"id": 1, "connectorId": 1},
+        **more,
+    }
+    payload = {key: value for key, value in payload.items() if value is not ...}
+    return orjson.loads(json.dumps(payload))
+
+
+def life() -> Any:
+    return [
+        event("Started", 0, 0, idToken=TOKEN, meterValue=energy(0, 1.0), info={"chargingState": "Charging"}),
+        event("Updated", 1, 10, meterValue=energy(10, 2.5), info={"chargingState": "SuspendedEV"}),
+        event("Ended", 2, 20, meterValue=energy(20, 4.0), info={"stoppedReason": "EVDisconnected"}),
+    ]
+
+
+async def send(store, payload, *, version=Version.V201, identity="CP-1", after_s=0) -> Any:
+    one = call("TransactionEvent", payload, version=version, identity=identity, after_s=after_s)
+    reply = await handle(store, METERING, one)
+    assert isinstance(reply, Answer)
+    return reply.payload
+
+
+async def only(store) -> Any:
+    async with store.transaction(read_only=True) as transaction:
+        (found,) = await list_transactions(transaction)
+    return found
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+async def test_events_make_the_same_transaction_in_whatever_order_they_come(store, order):
+    for index in order:
+        await send(store, life()[index])
+    found = await only(store)
+    assert (found.state, found.energy_wh, found.stop_reason) == ("ended", 3000, "EVDisconnected")
+    assert (found.started_at, found.ended_at) == (NOW, NOW + timedelta(minutes=20))
+    assert (found.id_token, found.token_status, found.reference) == ("demo", "Accepted", "tx-1")
+    (row,) = await all_rows(store, tables.transactions)
+    assert (row["charging_state"], row["charging_state_seq"], row["evse_id"]) == ("SuspendedEV", 1, 1)
+
+
+async def test_a_retried_event_is_stored_once_and_answered_as_before(store):
+    first = await send(store, life()[0], version=Version.V21)
+    again = await send(store, life()[0], version=Version.V21, after_s=60)
+    assert first == again
+    assert first["idTokenInfo"]["status"] == "Accepted"
+    assert first["idTokenInfo"]["groupIdToken"] == {"idToken": "FLEET", "type": "Central"}
+    assert len(await all_rows(store, tables.transaction_events)) == 1
+    assert len(await all_rows(store, tables.meter_samples)) == 1
+
+
+async def test_the_token_is_answered_only_when_it_came(store):
+    assert await send(store, life()[1]) == {}
+    blocked = event("Updated", 5, 5, idToken={"idToken": "b", "type": "Central"})
+    assert (await send(store, blocked))["idTokenInfo"] == {"status": "Blocked"}
+    free = event("Updated", 6, 6, idToken={"idToken": "", "type": "NoAuthorization"})
+    assert (await send(store, free))["idTokenInfo"] == {"status": "Accepted"}
+
+
+async def test_a_token_that_charges_elsewhere_is_concurrent_but_stops_its_own(store):
+    await send(store, life()[0])
+    other = await send(store, life()[0], identity="CP-2")
+    assert other["idTokenInfo"]["status"] == "ConcurrentTx"
+    assert (await send(store, {**life()[2], "idToken": TOKEN}))["idTokenInfo"]["status"] == "Accepted"
+
+
+async def test_a_lost_end_is_given_up_when_the_evse_starts_again(store):
+    await send(store, life()[0])
+    await send(store, event("Started", 0, 60, info={"transactionId": "tx-2"}))
+    states = {row["reference"]: row["state"] for row in await all_rows(store, tables.transactions)}
+    assert states == {"tx-1": "abandoned", "tx-2": "active"}
+    await send(store, life()[2])
+    states = {row["reference"]: row["state"] for row in await all_rows(store, tables.transactions)}
+    assert states["tx-1"] == "ended"
+
+
+@pytest.mark.parametrize(
+    ("changes", "flag"),
+    [
+        ({"seqNo": ...}, "seqNo_missing"),
+        ({"seqNo": "7"}, "seqNo_type"),
+        ({"seqNo": 2**70}, "seqNo_range"),
+        ({"timestamp": "1970-01-01T00:00:00Z"}, "timestamp_implausible"),
+        ({"timestamp": None}, "timestamp_missing"),
+        ({"eventType": "Paused"}, "eventType_unknown"),
+        ({"eventType": 4}, "eventType_type"),
+        ({"transactionInfo": {"transactionId": 12}}, "transactionId_type"),
+    ],
+)
+async def test_an_event_that_violates_its_schema_is_stored_once_and_flagged(store, changes, flag):
+    payload = event("Updated", 3, 3, **changes)
+    for after_s in (0, 30):
+        assert await send(store, payload, after_s=after_s) == {}
+    (row,) = await all_rows(store, tables.transaction_events)
+    assert flag in row["flags"].split()
+    assert row["payload"] == payload
+
+
+@pytest.mark.parametrize("info", [..., None, [], {}, {"transactionId": ""}])
+async def test_an_event_of_no_transaction_is_parked_and_confirmed(store, info):
+    payload = event("Started", 0, 0, idToken=TOKEN, meterValue=energy(0, 1.0))
+    payload = {**payload, "transactionInfo": info} if info is not ... else {**payload, "transactionInfo": None}
+    assert (await send(store, payload))["idTokenInfo"]["status"] == "Accepted"
+    (parked,) = await all_rows(store, tables.parked_messages)
+    assert parked["reason"] == "transaction_missing"
+    assert len(await all_rows(store, tables.meter_samples)) == 1
+
+
+async def test_meter_values_outside_transactions_keep_signed_values(store):
+    signed = {"signedMeterData": "T0NNRg", "encodingMethod": "OCMF", "signingMethod": "", "publicKey": ""}
+    value = {"value": 1.25, "measurand": "Power.Active.Import", "signedMeterValue": signed}
+    value["unitOfMeasure"] = {"unit": "kW"}
+    payload = {"evseId": 2, "meterValue": [{"timestamp": at(0), "sampledValue": [value]}]}
+    for _ in range(2):
+        assert await handle(store, METERING, call("MeterValues", payload, version=Version.V21)) == Answer({})
+    (row,) = await all_rows(store, tables.meter_samples)
+    assert (row["evse_id"], row["normal_value"], row["normal_unit"]) == (2, 1250, "W")
+    assert row["signed_value"] == signed

@@ -1,0 +1,1 @@
+"""Worker services: one package each, a shared runtime, and the store."""

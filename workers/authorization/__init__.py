@@ -1,0 +1,1 @@
+"""Who may be here and who may charge: boot, heartbeat, tokens, data transfer."""

@@ -1,0 +1,61 @@
+"""BootNotification, Heartbeat, and whether a gateway may let an identity in."""
+
+from datetime import datetime
+
+from contracts.envelope import AdmissionQuery, AdmissionVerdict, Envelope
+from contracts.process.settings import Registration
+from contracts.versions import ErrorKind
+from workers.authorization.boot_decision import boot_reply, facts_of, registration_of
+from workers.authorization.initial_configuration import configure_accepted
+from workers.runtime.calls import Answer, IncomingCall, Reply, refused
+from workers.runtime.reading import write_time
+from workers.settings import WorkerSettings
+from workers.store import registration
+from workers.store.engine import StoreTransaction
+
+
+class Registering:
+    """The handlers of who may be here."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+
+    async def boot(self, call: IncomingCall, store: StoreTransaction) -> Reply:
+        """Decide by the rules, store what was told, push the initial configuration once accepted."""
+        facts = facts_of(call.version, call.payload)
+        # An empty vendor is met in the field and told apart from none: without any, it is no BootNotification.
+        if facts["vendor"] is None or facts["model"] is None:
+            return refused(call, ErrorKind.OCCURRENCE, "vendor and model are required")
+        known, fixed = await registration.fixed(store, call.identity)
+        if known or self._settings.registration is Registration.OPEN:
+            registered = fixed or registration_of(await registration.rules(store), call.identity, facts)
+            stored = {
+                **facts,
+                "registration": registered,
+                "ocpp_version": call.version.value,
+                "booted_at": call.received_at,
+            }
+            await registration.record_boot(store, call.identity, stored, call.handled_at)
+        else:
+            registered = "rejected"  # a gateway asks before it lets anyone in: this one slipped through
+        if registered == "accepted":
+            await configure_accepted(call, facts, store)
+        return Answer(
+            boot_reply(
+                registered,
+                call.handled_at,
+                interval_s=self._settings.heartbeat_interval_seconds,
+                retry_s=self._settings.boot_retry_interval_seconds,
+            )
+        )
+
+    async def heartbeat(self, call: IncomingCall, store: StoreTransaction) -> Reply:
+        """The time, by which charge points set their clocks."""
+        registration.record_heartbeat(store, call.identity, call.received_at)
+        return Answer({"currentTime": write_time(call.handled_at)})
+
+
+async def admission(body: bytes, _now: datetime, store: StoreTransaction) -> Envelope:
+    """Answer a gateway's AdmissionQuery from the store."""
+    query = AdmissionQuery.decode(body)
+    return AdmissionVerdict(query.identity, await registration.is_known(store, query.identity))

@@ -1,0 +1,167 @@
+"""The `ocpp-worker` command."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+from rich.console import Console
+from rich.table import Table
+
+from contracts.actions import Service
+from contracts.process import logs, running
+from contracts.process.settings import check, load, variables
+from contracts.topology import RELAY_SERVICES
+from workers.errors import ProvisioningError, SchemaNotAtHeadError, StoreUnavailableError
+from workers.runtime.application import Application, definition_of
+from workers.runtime.context import utc_now
+from workers.settings import WorkerSettings
+from workers.store.engine import Store
+from workers.store.migrating import migrate, require_head
+from workers.store.partitions import make_partitions
+from workers.store.provisioning import apply_plan, read_plan
+from workers.store.showing import SUBJECTS, rows_of
+
+EXIT_REFUSED = 2
+STORE_WAIT_S = 2.0
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command; exits 0, 1 after a failure, 2 when settings, file or schema are not as they must be."""
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    raise SystemExit(run(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ocpp-worker",
+        description="Workers of the OCPP gateway. Settings are environment variables; check-config lists them.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for service in RELAY_SERVICES:
+        command = commands.add_parser(service.value, help=f"serve the Calls of {service.value} until SIGTERM")
+        command.set_defaults(run=_serve, service=service)
+    command = commands.add_parser("migrate", help="bring the database's tables to this version's")
+    command.set_defaults(run=_migrate)
+    command = commands.add_parser("check-config", help="list all settings, and what is wrong with them")
+    command.set_defaults(run=_check_config)
+    command = commands.add_parser("provision", help="put charge points, tokens and rules of a TOML file on record")
+    command.add_argument("file", type=Path)
+    command.set_defaults(run=_provision)
+    command = commands.add_parser("show", help="show the newest rows of the store")
+    command.add_argument("subject", choices=SUBJECTS)
+    command.add_argument("--limit", type=int, default=20)
+    command.set_defaults(run=_show)
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    settings = load(WorkerSettings)
+    service: Service = options.service
+    logs.configure(settings, f"ocpp-worker-{service.value}")
+
+    async def serve(stop: asyncio.Event) -> int:
+        store = Store(settings.database_url.get_secret_value(), pool_size=settings.database_connections)
+        try:
+            if not await _schema_fits(store, stop):
+                return 0
+            return await Application(definition_of(service, settings), settings, store).run(stop)
+        except SchemaNotAtHeadError as error:
+            print(f"ocpp-worker: {error}", file=sys.stderr)
+            return EXIT_REFUSED
+        finally:
+            await store.close()
+
+    return running.run(serve)
+
+
+async def _schema_fits(store: Store, stop: asyncio.Event) -> bool:
+    """Wait for the database, then raise SchemaNotAtHeadError or return True; False when asked to stop meanwhile."""
+    while not stop.is_set():
+        try:
+            await require_head(store)
+        except StoreUnavailableError as error:
+            structlog.get_logger().warning("store.unavailable", reason=str(error), retry_in_s=STORE_WAIT_S)
+            await asyncio.wait([waiting := asyncio.create_task(stop.wait())], timeout=STORE_WAIT_S)
+            waiting.cancel()
+        else:
+            return True
+    return False
+
+
+def _migrate(_options: argparse.Namespace) -> int:
+    async def work(store: Store) -> int:
+        before, after = await migrate(store)
+        await make_partitions(store, utc_now())  # before the first sample comes and lands in the default one
+        print(f"the database is at revision {after}" + ("" if before == after else f", it was at {before or 'none'}"))
+        return 0
+
+    return _with_store(work)
+
+
+def _provision(options: argparse.Namespace) -> int:
+    try:
+        plan = read_plan(options.file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        print(f"{options.file}: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+    except ProvisioningError as error:
+        for problem in error.problems:
+            print(f"{options.file}: {problem}", file=sys.stderr)
+        return EXIT_REFUSED
+
+    async def work(store: Store) -> int:
+        await require_head(store)
+        async with store.transaction() as transaction:
+            counts = await apply_plan(transaction, plan, utc_now())
+        print("on record: " + ", ".join(f"{count} {kind}" for kind, count in counts.items() if count))
+        return 0
+
+    return _with_store(work)
+
+
+def _show(options: argparse.Namespace) -> int:
+    async def work(store: Store) -> int:
+        await require_head(store)
+        async with store.transaction(read_only=True) as transaction:
+            names, rows = await rows_of(transaction, options.subject, options.limit)
+        table = Table(*names, title=f"{options.subject} ({len(rows)} newest)", title_justify="left")
+        for row in rows:
+            table.add_row(*row)
+        # Into a file or a pipe goes every column, however wide.
+        Console(width=None if sys.stdout.isatty() else 240, markup=False).print(table)
+        return 0
+
+    return _with_store(work)
+
+
+def _with_store(work: Callable[[Store], Awaitable[int]]) -> int:
+    settings = load(WorkerSettings)
+
+    async def run() -> int:
+        store = Store(settings.database_url.get_secret_value())
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    try:
+        return asyncio.run(run())
+    except SchemaNotAtHeadError as error:
+        print(f"ocpp-worker: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+    except StoreUnavailableError as error:
+        print(f"ocpp-worker: the database does not answer: {error}", file=sys.stderr)
+        return 1
+
+
+def _check_config(_options: argparse.Namespace) -> int:
+    for variable, default, description in variables(WorkerSettings):
+        print(f"{variable}  (default: {default or 'none'})\n    {description}")
+    _, problems = check(WorkerSettings)
+    for problem in problems:
+        print(f"wrong: {problem}", file=sys.stderr)
+    return EXIT_REFUSED if problems else 0

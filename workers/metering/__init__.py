@@ -1,0 +1,1 @@
+"""Transactions and meter values, of every OCPP version."""

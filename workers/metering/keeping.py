@@ -1,0 +1,46 @@
+"""What all metering handlers do with what they read: samples stored, oddities counted, the rest parked for repair."""
+
+from collections.abc import Iterable
+
+from workers import metrics
+from workers.metering.measuring import Measured
+from workers.runtime.calls import IncomingCall
+from workers.store import samples
+from workers.store.engine import StoreTransaction
+from workers.store.parking import digest, park
+
+
+def keep_samples(call: IncomingCall, store: StoreTransaction, measured: Measured) -> None:
+    """Have the samples written with the batch; a message that holds something unreadable is parked as well."""
+    samples.record(store, measured.samples)
+    for sample in measured.samples:
+        if sample.flags:
+            count_flags(sample.flags.split())
+    if measured.unreadable:
+        park_call(call, store, "samples_unreadable", digest(call.action, call.payload))
+
+
+def park_call(call: IncomingCall, store: StoreTransaction, reason: str, key: str, reference: str = "") -> None:
+    """Keep the payload for repair, once per reason and key."""
+    park(
+        store,
+        identity=call.identity,
+        ocpp_version=call.version.value,
+        action=call.action,
+        reason=reason,
+        payload=call.payload,
+        received_at=call.received_at,
+        park_key=f"{reason} {key}",
+        transaction_ref=reference,
+    )
+
+
+def schema_flag(call: IncomingCall) -> tuple[str, ...]:
+    """The flag of a Call whose payload its schema refuses."""
+    return () if call.violation is None else ("schema",)
+
+
+def count_flags(flags: Iterable[str]) -> None:
+    """Count irregularities; the words are ours, so they are few."""
+    for flag in flags:
+        metrics.irregular.labels(flag).inc()

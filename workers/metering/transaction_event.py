@@ -1,0 +1,136 @@
+"""OCPP 2.x TransactionEvent: read leniently, and merged into its transaction in whatever order it comes. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from workers.metering.measuring import Measured, Origin, energy_registers, read_meter_values
+from workers.metering.start_stop import energy_wh, join_flags
+from workers.runtime.reading import INT32_MAX, read_int, read_object, read_text, read_time
+from workers.store.parking import digest
+from workers.store.tokens import token_key
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a TransactionEvent tells; None where it told nothing readable."""
+
+    event_type: str | None
+    transaction_id: str | None
+    seq_no: int | None
+    event_key: str
+    """seqNo, or a digest of the payload when there is none: the same for a retry."""
+    occurred_at: datetime
+    trigger_reason: str | None
+    offline: bool
+    charging_state: str | None
+    stop_reason: str | None
+    remote_start_id: int | None
+    reservation_id: int | None
+    evse_id: int | None
+    connector_id: int | None
+    id_token: str | None
+    without_authorization: bool
+    measured: Measured
+    flags: tuple[str, ...]
+
+
+def read_event(identity: str, payload: Mapping[str, Any], received_at: datetime) -> Event:
+    """Read it as far as can be; each oddity is a flag."""
+    info = read_object(payload.get("transactionInfo"))
+    evse = read_object(payload.get("evse"))
+    token = read_object(payload.get("idToken"))
+    transaction_id, id_flag = read_text(info.get("transactionId"))
+    seq_no, seq_flag = read_int(payload.get("seqNo"))
+    occurred_at, time_flag = read_time(payload.get("timestamp"), received_at)
+    event_type, type_flag = read_text(payload.get("eventType"))
+    if type_flag is None and event_type not in {"Started", "Updated", "Ended"}:
+        type_flag = "unknown"
+    evse_id = read_int(evse.get("id"), low=0, high=INT32_MAX)[0]
+    connector_id = read_int(evse.get("connectorId"), low=0, high=INT32_MAX)[0]
+    named = {"transactionId": id_flag, "seqNo": seq_flag, "eventType": type_flag}
+    flags = [f"{name}_{flag}" for name, flag in named.items() if flag is not None]
+    if time_flag is not None:
+        flags.append(time_flag)
+    origin = Origin(
+        identity, received_at, evse_id=evse_id, connector_id=connector_id, transaction_ref=transaction_id or ""
+    )
+    return Event(
+        event_type=event_type,
+        transaction_id=transaction_id or None,
+        seq_no=seq_no,
+        event_key=str(seq_no) if seq_no is not None else digest(payload),
+        occurred_at=occurred_at,
+        trigger_reason=read_text(payload.get("triggerReason"))[0],
+        offline=payload.get("offline") is True,
+        charging_state=read_text(info.get("chargingState"))[0],
+        stop_reason=read_text(info.get("stoppedReason"))[0],
+        remote_start_id=read_int(info.get("remoteStartId"))[0],
+        reservation_id=read_int(payload.get("reservationId"))[0],
+        evse_id=evse_id,
+        connector_id=connector_id,
+        id_token=read_text(token.get("idToken"))[0] if token else None,
+        without_authorization=token.get("type") == "NoAuthorization",
+        measured=read_meter_values(payload.get("meterValue"), origin, is_2x=True),
+        flags=tuple(flags),
+    )
+
+
+def merge(known: Mapping[str, Any], event: Event, received_at: datetime) -> dict[str, Any]:
+    """The columns of the transaction that this event changes; the same whichever order events come in."""
+    changes: dict[str, Any] = {}
+    for column in ("evse_id", "connector_id", "remote_start_id", "reservation_id"):
+        value = getattr(event, column)
+        if value is not None and known.get(column) is None:
+            changes[column] = value
+    _merge_progress(known, event, changes)
+    if event.event_type == "Ended":
+        changes |= {
+            "state": "ended",
+            "ended_at": event.occurred_at,
+            "end_received_at": received_at,
+            "stop_reason": event.stop_reason or "Local",
+        }
+        if event.id_token is not None:
+            changes["stop_token"] = event.id_token
+    elif event.id_token is not None and known.get("id_token") is None:
+        changes |= {"id_token": event.id_token, "token_key": token_key(event.id_token)}
+    _merge_registers(known, event, changes)
+    flags = join_flags(known.get("flags") or "", *event.flags)
+    if flags != (known.get("flags") or ""):
+        changes["flags"] = flags
+    return changes
+
+
+def _merge_progress(known: Mapping[str, Any], event: Event, changes: dict[str, Any]) -> None:
+    began = known.get("started_at")
+    # Until the Started event is heard, the earliest one stands for it.
+    stands_in = known.get("start_received_at") is None and (began is None or event.occurred_at < began)
+    if event.event_type == "Started" or stands_in:
+        changes["started_at"] = event.occurred_at
+    if event.charging_state is not None and event.seq_no is not None:
+        last = known.get("charging_state_seq")
+        if last is None or event.seq_no >= last:
+            changes |= {"charging_state": event.charging_state, "charging_state_seq": event.seq_no}
+
+
+def _merge_registers(known: Mapping[str, Any], event: Event, changes: dict[str, Any]) -> None:
+    first_at, first = known.get("meter_start_at"), known.get("meter_start_wh")
+    last_at, last = known.get("meter_stop_at"), known.get("meter_stop_wh")
+    for sample in energy_registers(event.measured.samples):
+        if first_at is None or sample.sampled_at < first_at:
+            first_at, first = sample.sampled_at, sample.normal_value
+        if last_at is None or sample.sampled_at >= last_at:
+            last_at, last = sample.sampled_at, sample.normal_value
+    energy, flag = energy_wh(first, last)
+    found = {
+        "meter_start_at": first_at,
+        "meter_start_wh": first,
+        "meter_stop_at": last_at,
+        "meter_stop_wh": last,
+        "energy_wh": energy,
+    }
+    changes |= {column: value for column, value in found.items() if value != known.get(column)}
+    if flag is not None:
+        changes["flags"] = join_flags(known.get("flags") or "", flag)

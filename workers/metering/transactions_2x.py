@@ -1,0 +1,127 @@
+"""OCPP 2.x TransactionEvent and MeterValues: always stored, always confirmed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from workers.metering.keeping import count_flags, keep_samples, park_call, schema_flag
+from workers.metering.measuring import Origin, read_meter_values
+from workers.metering.transaction_event import Event, merge, read_event
+from workers.runtime.calls import Answer, IncomingCall, Reply
+from workers.runtime.reading import INT32_MAX, read_int, write_time
+from workers.settings import UnknownTokens, WorkerSettings
+from workers.store import tokens, transaction_records
+from workers.store.engine import StoreTransaction
+from workers.store.parking import digest
+from workers.store.token_replies import id_token_info
+from workers.store.tokens import TokenVerdict
+
+
+class Transactions2x:
+    """The handlers of 2.x billing data."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._accept_unknown = settings.unknown_tokens is UnknownTokens.ACCEPT
+
+    async def transaction_event(self, call: IncomingCall, store: StoreTransaction) -> Reply:
+        """Store the event once by (identity, transactionId, seqNo); a retry gets the same reply."""
+        event = read_event(call.identity, call.payload, call.received_at)
+        reference = event.transaction_id
+        if reference is not None:
+            before = await transaction_records.event_reply(store, call.identity, reference, event.event_key)
+            if before is not None:
+                return Answer(before)
+        verdict = await self._judge(call, event, store)
+        reply = {} if verdict is None else {"idTokenInfo": _info(verdict)}  # E01.FR.12
+        if reference is None:
+            park_call(call, store, "transaction_missing", digest(call.payload))
+        else:
+            flags = (*event.flags, *schema_flag(call))
+            count_flags(flags)
+            await self._merge(call, event, verdict, store)
+            await transaction_records.record_event(store, _row(call, event, reference, reply, flags))
+        keep_samples(call, store, event.measured)
+        return Answer(reply)
+
+    async def meter_values(self, call: IncomingCall, store: StoreTransaction) -> Reply:
+        """Store every sample of an EVSE outside transactions; always confirmed."""
+        evse_id, evse_flag = read_int(call.payload.get("evseId"), low=0, high=INT32_MAX)
+        flags = () if evse_flag is None else (f"evseId_{evse_flag}",)
+        origin = Origin(call.identity, call.received_at, evse_id=evse_id, flags=flags)
+        keep_samples(call, store, read_meter_values(call.payload.get("meterValue", []), origin, is_2x=True))
+        return Answer({})
+
+    async def _judge(self, call: IncomingCall, event: Event, store: StoreTransaction) -> TokenVerdict | None:
+        if event.id_token is None:
+            return None
+        if event.without_authorization:  # C02.FR.02
+            return TokenVerdict("Accepted")
+        return await tokens.judge(
+            store,
+            event.id_token,
+            call.handled_at,
+            accept_unknown=self._accept_unknown,
+            identity=call.identity,
+            stopping=event.event_type == "Ended",
+        )
+
+    async def _merge(
+        self, call: IncomingCall, event: Event, verdict: TokenVerdict | None, store: StoreTransaction
+    ) -> None:
+        reference = event.transaction_id or ""
+        known = await transaction_records.find_by_key(store, call.identity, reference)
+        if known is None:
+            blank = {
+                "identity": call.identity,
+                "natural_key": reference,
+                "reference": reference,
+                "ocpp_version": call.version.value,
+                "state": "active",
+            }
+            fresh = {**blank, **merge(blank, event, call.received_at), **_verdict_columns(blank, event, verdict)}
+            fresh["start_received_at"] = call.received_at if event.event_type == "Started" else None
+            number = await transaction_records.insert(store, fresh)
+            if number is not None:
+                await _free_place(call, event, number, store)
+                return
+            known = await transaction_records.find_by_key(store, call.identity, reference)
+            if known is None:
+                raise LookupError("a transaction that was just there is gone")
+        changes = {**merge(known, event, call.received_at), **_verdict_columns(known, event, verdict)}
+        if event.event_type == "Started":
+            changes["start_received_at"] = call.received_at
+        await transaction_records.change(store, known["id"], changes)
+
+
+def _verdict_columns(known: Mapping[str, Any], event: Event, verdict: TokenVerdict | None) -> dict[str, Any]:
+    if verdict is None or event.event_type == "Ended" or known.get("token_status") is not None:
+        return {}
+    return {"token_status": verdict.status, "group_token": verdict.group_token, "token_reply": _info(verdict)}
+
+
+async def _free_place(call: IncomingCall, event: Event, number: int, store: StoreTransaction) -> None:
+    if event.event_type == "Started" and event.evse_id is not None and not event.flags:
+        await transaction_records.abandon_older(
+            store, call.identity, evse_id=event.evse_id, connector_id=None, kept=number, began=event.occurred_at
+        )
+
+
+def _row(
+    call: IncomingCall, event: Event, reference: str, reply: dict[str, Any], flags: tuple[str, ...]
+) -> dict[str, Any]:
+    return {
+        "identity": call.identity,
+        "transaction_ref": reference,
+        "event_key": event.event_key,
+        "event_type": event.event_type,
+        "trigger_reason": event.trigger_reason,
+        "occurred_at": event.occurred_at,
+        "received_at": call.received_at,
+        "offline": event.offline,
+        "payload": call.payload,
+        "reply": reply,
+        "flags": " ".join(flags),
+    }
+
+
+def _info(verdict: TokenVerdict) -> dict[str, Any]:
+    return id_token_info(verdict, None if verdict.expires_at is None else write_time(verdict.expires_at))

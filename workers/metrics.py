@@ -1,0 +1,36 @@
+"""Metrics of the workers; never labelled by identity."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+calls_handled = Counter(
+    "ocpp_worker_calls_handled_total", "Calls handled, by how they ended", ["service", "action", "outcome"]
+)
+call_age = Histogram(
+    "ocpp_worker_call_age_seconds",
+    "From the gateway's receipt of a frame to its reply",
+    ["service"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 120),
+)
+batch_calls = Histogram(
+    "ocpp_worker_batch_calls",
+    "Calls in one database transaction",
+    ["service"],
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
+)
+commit_seconds = Histogram(
+    "ocpp_worker_transaction_seconds",
+    "From the begin of a batch's database transaction to its commit",
+    ["service"],
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+)
+waiting = Gauge("ocpp_worker_calls_waiting", "Calls delivered and not yet handled", ["service"])
+retries = Counter("ocpp_worker_retries_total", "Batches or Calls tried again", ["service", "reason"])
+dead_lettered = Counter("ocpp_worker_dead_lettered_total", "Deliveries given up", ["service", "reason"])
+invalid_replies = Counter(
+    "ocpp_worker_invalid_replies_total", "Replies of ours that their schema refused", ["service", "action"]
+)
+commands = Counter("ocpp_worker_commands_total", "Commands of the workers' own, by outcome", ["action", "outcome"])
+effects_dropped = Counter("ocpp_worker_effects_dropped_total", "Work after a commit that found no room", ["service"])
+store_reachable = Gauge("ocpp_worker_store_reachable", "1 while the database answers")
+parked = Counter("ocpp_worker_parked_messages_total", "Transaction messages stored for repair", ["reason"])
+irregular = Counter("ocpp_worker_irregularities_total", "Irregularities tolerated in transaction messages", ["flag"])

@@ -1,0 +1,220 @@
+"""A running service: the broker link and its listener, the lanes, the monitor, and an end in good order."""
+
+import asyncio
+import contextlib
+import importlib
+import random
+import time
+import zlib
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from contracts import topology
+from contracts.actions import Service
+from contracts.broker import BrokerLink, Consumer, Delivery, PrivateQueue, Returned
+from contracts.envelope import CallEnvelope
+from contracts.errors import EnvelopeError
+from contracts.process.monitor import Monitor
+from contracts.process.settings import Registration
+from workers import metrics
+from workers.runtime.attempt import CallAttempt, RequestAttempt, Work
+from workers.runtime.calls import BackgroundWork, ServiceDefinition, incoming
+from workers.runtime.commands import Commander
+from workers.runtime.context import ServiceContext, utc_now
+from workers.runtime.effects import EffectRunner
+from workers.runtime.gate import RegistrationGate
+from workers.runtime.lanes import Lane
+from workers.settings import WorkerSettings
+from workers.store.engine import Store
+
+STORE_CHECK_S = 2.0
+STUCK_AFTER_S = 5.0
+RESTART_MOST_S = 60.0
+STABLE_AFTER_S = 300.0
+
+
+def definition_of(service: Service, settings: WorkerSettings) -> ServiceDefinition:
+    """The service's handlers, imported by name: services know nothing of each other."""
+    module = importlib.import_module(f"workers.{service.value}.service")
+    definition: ServiceDefinition = module.service(settings)
+    return definition
+
+
+class Application:
+    """One service of one process; it is the broker link's listener.
+
+    `run` serves until the event is set, then finishes what is in hand. It holds the link, the monitor's port and
+    `store`'s connections while it runs; closing the store is the caller's.
+    """
+
+    def __init__(
+        self,
+        definition: ServiceDefinition,
+        settings: WorkerSettings,
+        store: Store,
+        *,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._definition = definition
+        self._settings = settings
+        self._store = store
+        self._now = now
+        self._service = definition.service.value
+        self._log = structlog.get_logger().bind(service=self._service)
+        lanes = settings.lanes_for(store.dialect)
+        self._link = BrokerLink(
+            settings.amqp_url.get_secret_value(),
+            self,
+            name=f"ocpp-worker {self._service}",
+            consumers=(
+                Consumer(topology.calls_queue(definition.service), prefetch=2 * lanes * settings.batch_calls),
+                *(Consumer(queue, prefetch=100) for queue in definition.requests),
+            ),
+            private_queue=PrivateQueue(f"ocpp.outcomes.{self._service}"),
+            heartbeat_s=settings.amqp_heartbeat_seconds,
+        )
+        self._commander = Commander(self._link, store, outstanding=settings.commands_outstanding)
+        self._context = ServiceContext(store, self._commander, settings, now)
+        self._effects = EffectRunner(self._service, side_by_side=settings.commands_outstanding)
+        gate = RegistrationGate(create_unknown=settings.registration is Registration.OPEN)
+        calls = CallAttempt(definition, store, gate, now)
+        self._lanes = [self._lane(calls, settings.batch_calls) for _ in range(lanes)]
+        self._requests = self._lane(RequestAttempt(definition.requests, store, now), 1)
+        self._connection = 0
+        self._store_problem: str | None = "not checked yet"
+        self.monitor = Monitor(settings.monitor_host, settings.monitor_port)
+        self.monitor.ready("broker", lambda: None if self._link.up else "not connected")
+        self.monitor.ready("store", lambda: self._store_problem)
+        self.monitor.ready("lanes", self._stuck)
+        self.ready = asyncio.Event()
+        """Set while the broker link is up."""
+
+    def _lane(self, attempt: CallAttempt | RequestAttempt, most: int) -> Lane:
+        return Lane(
+            self._service,
+            self._link,
+            attempt,
+            self._effects,
+            gather_s=self._settings.batch_milliseconds / 1000 if most > 1 else 0,
+            most=most,
+            retry_max_s=self._settings.retry_max_seconds,
+            connection=lambda: self._connection,
+        )
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Serve until `stop` is set; the exit code."""
+        await self.monitor.start()
+        self._log.info(
+            "worker.started", monitor_port=self.monitor.port, lanes=len(self._lanes), store=self._store.dialect
+        )
+        lanes = [asyncio.create_task(lane.run()) for lane in (*self._lanes, self._requests)]
+        beside = [asyncio.create_task(work) for work in self._beside()]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            # Nothing here ends by itself; what does so has failed, and the process with it.
+            done, _ = await asyncio.wait([stopping, *lanes, *beside], return_when=asyncio.FIRST_COMPLETED)
+            failed = [task for task in done if task is not stopping]
+            if not failed:
+                await self._finish(lanes)
+            for task in failed:
+                self._log.error("worker.failed", exc_info=task.exception())
+            return 1 if failed else 0
+        finally:
+            for lane in (*self._lanes, self._requests):
+                lane.close()
+            for task in (stopping, *lanes, *beside):
+                task.cancel()
+            await asyncio.gather(stopping, *lanes, *beside, return_exceptions=True)
+            await self.monitor.stop()
+            self._log.info("worker.stopped")
+
+    def _stuck(self) -> str | None:
+        """A database that answers may still take no work: a full disk, a lock, a missing right."""
+        since = [lane.paused_since for lane in (*self._lanes, self._requests) if lane.paused_since is not None]
+        stuck = bool(since) and time.monotonic() - min(since) > STUCK_AFTER_S
+        return "the store takes no work" if stuck else None
+
+    def _beside(self) -> list[Coroutine[Any, Any, None]]:
+        background = [self._kept_running(work) for work in self._definition.background]
+        return [self._link.run(), self._effects.run(self._context), self._watch_store(), *background]
+
+    async def _finish(self, lanes: list[asyncio.Task[None]]) -> None:
+        self._log.info("worker.stopping", waiting=sum(map(len, self._lanes)))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.grace_seconds):
+                await self._link.cancel_consumers()
+                for lane in (*self._lanes, self._requests):
+                    lane.drain()
+                await asyncio.wait(lanes)
+                await self._link.settled()
+
+    # the link's listener
+
+    def link_up(self) -> None:
+        self._connection += 1
+        self.ready.set()
+
+    def link_down(self) -> None:
+        self._connection += 1  # what is in hand belongs to the past from now on
+        self.ready.clear()
+        for lane in (*self._lanes, self._requests):
+            lane.drop_waiting()
+        self._commander.link_lost()
+
+    def delivered(self, delivery: Delivery) -> None:
+        if delivery.queue == self._link.reply_queue:
+            self._commander.answered(delivery)
+        elif delivery.queue in self._definition.requests:
+            self._requests.add(Work(delivery, self._connection))
+        else:
+            self._take_call(delivery)
+
+    def _take_call(self, delivery: Delivery) -> None:
+        try:
+            envelope = CallEnvelope.decode(delivery.body)
+            received_at = datetime.fromtimestamp(envelope.received_ms / 1000, UTC)
+            call = incoming(envelope, received_at, self._now())
+        except (EnvelopeError, ValueError, OverflowError, OSError) as error:
+            self._log.error("call.unreadable", queue=delivery.queue, reason=str(error))
+            metrics.dead_lettered.labels(self._service, "envelope").inc()
+            self._link.reject(delivery, requeue=False)
+            return
+        lane = self._lanes[zlib.crc32(call.identity.encode()) % len(self._lanes)]
+        lane.add(Work(delivery, self._connection, call))
+        metrics.waiting.labels(self._service).set(sum(map(len, self._lanes)))
+
+    def returned(self, message: Returned) -> None:
+        self._commander.returned(message)
+
+    def confirmed(self, token: object) -> None:
+        """Replies need no confirm: the ack that follows them on the same channel does that."""
+
+    def refused(self, token: object) -> None:
+        """A reply that its queue has no room for is lost with the gateway's own bound; nothing to do here."""
+
+    def flow_changed(self) -> None:
+        """Replies are bounded by the prefetch."""
+
+    # beside the lanes
+
+    async def _watch_store(self) -> None:
+        while True:
+            reachable = await self._store.reachable()
+            self._store_problem = None if reachable else "database does not answer"
+            metrics.store_reachable.set(int(reachable))
+            metrics.waiting.labels(self._service).set(sum(map(len, self._lanes)))
+            await asyncio.sleep(STORE_CHECK_S)
+
+    async def _kept_running(self, work: BackgroundWork) -> None:
+        failures = 0
+        while True:
+            began = time.monotonic()
+            try:
+                await work(self._context)
+            except Exception as error:  # noqa: BLE001 - the outermost shell of background work
+                self._log.error("background.failed", work=work.__name__, exc_info=error)
+            failures = 0 if time.monotonic() - began > STABLE_AFTER_S else failures + 1
+            await asyncio.sleep(min(RESTART_MOST_S, 2.0**failures) * random.uniform(0.5, 1))  # noqa: S311

@@ -1,0 +1,143 @@
+"""One attempt at a batch: everything in one database transaction, nothing said before it is committed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from time import perf_counter
+
+import orjson
+
+from contracts import actions
+from contracts.broker import Delivery
+from contracts.envelope import ReplyEnvelope
+from contracts.schemas import Part, outbound_violation
+from contracts.versions import ErrorKind
+from workers import metrics
+from workers.errors import InvalidReplyError
+from workers.runtime.calls import Answer, Effect, IncomingCall, Refusal, Reply, RequestHandler, ServiceDefinition
+from workers.runtime.gate import RegistrationGate, closed_reason
+from workers.store.engine import Store, StoreTransaction
+from workers.store.parking import park
+
+
+@dataclass(slots=True)
+class Work:
+    """A delivery in hand; `connection` numbers the broker connection it came by."""
+
+    delivery: Delivery
+    connection: int
+    call: IncomingCall | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """What a committed attempt leaves to do: a body to send back for each Work (None: nothing), and effects."""
+
+    bodies: Sequence[bytes | None]
+    outcomes: Sequence[str]
+    effects: Sequence[Effect]
+
+
+class CallAttempt:
+    """Handles Calls: gate, handler, schema of the reply."""
+
+    def __init__(
+        self, definition: ServiceDefinition, store: Store, gate: RegistrationGate, now: Callable[[], datetime]
+    ) -> None:
+        self._definition = definition
+        self._store = store
+        self._gate = gate
+        self._now = now
+
+    async def run(self, batch: Sequence[Work]) -> Attempted:
+        """Raises StoreUnavailableError, or what a handler raises; then nothing is stored and nothing may be said."""
+        calls = [work.call for work in batch if work.call is not None]
+        now = self._now()
+        bodies: list[bytes | None] = []
+        outcomes: list[str] = []
+        service = self._definition.service.value
+        began = perf_counter()
+        async with self._store.transaction() as transaction:
+            passage = await self._gate.admit(transaction, calls, now)
+            for call in calls:
+                reply = await self._decide(call, passage.registrations.get(call.identity), transaction)
+                bodies.append(None if _is_send(call) else _encode(call, reply))
+                outcomes.append(reply.kind.value if isinstance(reply, Refusal) else "answered")
+        metrics.commit_seconds.labels(service).observe(perf_counter() - began)
+        metrics.batch_calls.labels(service).observe(len(batch))
+        self._gate.remember(passage)
+        self._gate.forget(call.identity for call in calls if call.action == "BootNotification")
+        return Attempted(bodies, outcomes, tuple(transaction.effects))
+
+    async def _decide(self, call: IncomingCall, registered: str | None, transaction: StoreTransaction) -> Reply:
+        closed = closed_reason(call.action, registered)
+        if closed is not None:
+            return Refusal(ErrorKind.SECURITY, closed)
+        if registered is None and call.is_transaction:
+            _park(call, transaction)
+        handler = self._definition.handlers.get((call.version, call.action))
+        if handler is not None:
+            return await handler(call, transaction)
+        if actions.find(call.version, call.action) is None:
+            return Refusal(ErrorKind.NOT_IMPLEMENTED, f"unknown action {_printable(call.action)}")
+        return Refusal(ErrorKind.NOT_SUPPORTED, f"{call.action} is not supported")
+
+
+class RequestAttempt:
+    """Handles deliveries of request queues: admission queries and job requests, one at a time."""
+
+    def __init__(self, handlers: Mapping[str, RequestHandler], store: Store, now: Callable[[], datetime]) -> None:
+        self._handlers = handlers
+        self._store = store
+        self._now = now
+
+    async def run(self, batch: Sequence[Work]) -> Attempted:
+        """Raises EnvelopeError for a body that cannot be read; else as `CallAttempt.run`."""
+        bodies: list[bytes | None] = []
+        async with self._store.transaction() as transaction:
+            for work in batch:
+                handler = self._handlers[work.delivery.queue]
+                answer = await handler(work.delivery.body, self._now(), transaction)
+                bodies.append(None if answer is None else answer.encode())
+        return Attempted(bodies, ["answered"] * len(bodies), tuple(transaction.effects))
+
+
+def refusal_body(kind: ErrorKind, description: str) -> bytes:
+    """The reply that becomes a CALLERROR."""
+    return ReplyEnvelope(error_kind=kind, description=description).encode()
+
+
+def _is_send(call: IncomingCall) -> bool:
+    action = actions.find(call.version, call.action)
+    return action is not None and action.is_send
+
+
+def _encode(call: IncomingCall, reply: Reply) -> bytes:
+    if isinstance(reply, Refusal):
+        return refusal_body(reply.kind, reply.description)
+    _check(call, reply)
+    return ReplyEnvelope(payload=orjson.dumps(reply.payload)).encode()
+
+
+def _check(call: IncomingCall, reply: Answer) -> None:
+    violation = outbound_violation(call.version, call.action, Part.RESPONSE, reply.payload)
+    if violation is not None:
+        raise InvalidReplyError(f"{call.action} reply: {violation.description}")
+
+
+def _park(call: IncomingCall, transaction: StoreTransaction) -> None:
+    """Billing data of a charge point that is not on record: stored as usual, and put before a person."""
+    park(
+        transaction,
+        identity=call.identity,
+        ocpp_version=call.version.value,
+        action=call.action,
+        reason="charge_point_unknown",
+        payload=call.payload,
+        received_at=call.received_at,
+        park_key=f"charge_point_unknown {call.delivery_key()}",
+    )
+
+
+def _printable(action: str) -> str:
+    return "".join(character if " " <= character <= "~" else "?" for character in action[:50])

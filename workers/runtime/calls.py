@@ -1,0 +1,119 @@
+"""What a service is made of: Calls in, replies out, and the work that follows a commit."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from contracts.actions import TRANSACTION_ACTIONS, Service
+from contracts.envelope import CallEnvelope, Envelope
+from contracts.schemas import Violation
+from contracts.versions import ErrorKind, Version
+from workers.store.engine import StoreTransaction
+
+if TYPE_CHECKING:
+    from workers.runtime.context import ServiceContext
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCall:
+    """A charge point's Call as a handler sees it; the identity is the gateway's word, never the payload's."""
+
+    identity: str
+    version: Version
+    action: str
+    unique_id: str
+    payload: dict[str, Any]
+    received_at: datetime
+    """When the gateway received the frame (UTC)."""
+    handled_at: datetime
+    """When this handler runs (UTC)."""
+    gateway: str = ""
+    session: str = ""
+    epoch: int = 0
+    violation: Violation | None = None
+    """What the gateway found wrong with the payload, when it relayed it nevertheless."""
+
+    @property
+    def is_transaction(self) -> bool:
+        """Whether it is billing data, which is stored and confirmed whatever its shape."""
+        return self.action in TRANSACTION_ACTIONS
+
+    def delivery_key(self) -> str:
+        """The same for every redelivery of this frame, another one for each frame."""
+        parts = (self.identity, self.session, self.unique_id, self.action, self.received_at.isoformat())
+        text = "\x1f".join(parts)
+        return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+def incoming(envelope: CallEnvelope, received_at: datetime, handled_at: datetime) -> IncomingCall:
+    """The Call an envelope carries; raises EnvelopeError when its frame holds no payload object."""
+    violation = None
+    if envelope.violation_kind is not None:
+        known = envelope.violation_kind in ErrorKind.__members__.values()  # a newer gateway may name others
+        kind = ErrorKind(envelope.violation_kind) if known else ErrorKind.GENERIC
+        violation = Violation(kind, envelope.violation or "")
+    return IncomingCall(
+        identity=envelope.identity,
+        version=envelope.version,
+        action=envelope.action,
+        unique_id=envelope.unique_id,
+        payload=envelope.payload(),
+        received_at=received_at,
+        handled_at=handled_at,
+        gateway=envelope.gateway,
+        session=envelope.session,
+        epoch=envelope.epoch,
+        violation=violation,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The payload of a CALLRESULT."""
+
+    payload: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A CALLERROR; each OCPP version spells the kind its own way."""
+
+    kind: ErrorKind
+    description: str = ""
+
+
+Reply = Answer | Refusal
+
+Handler = Callable[[IncomingCall, StoreTransaction], Awaitable[Reply]]
+"""Runs inside a database transaction that other Calls share: it must leave nothing half done when it raises."""
+
+RequestHandler = Callable[[bytes, datetime, StoreTransaction], Awaitable[Envelope | None]]
+"""Answers one delivery of a request queue (body, now, transaction); EnvelopeError dead-letters the delivery."""
+
+Effect = Callable[["ServiceContext"], Awaitable[None]]
+"""What is to happen once the transaction is committed, such as a command to the charge point."""
+
+BackgroundWork = Callable[["ServiceContext"], Awaitable[None]]
+"""Runs beside the consumers until it is cancelled; started again, later and later, when it raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceDefinition:
+    """One worker service: the Calls that it answers, the request queues it serves, what it does by itself.
+
+    Actions that the service owns but does not handle are answered NotSupported, unknown ones NotImplemented.
+    """
+
+    service: Service
+    handlers: Mapping[tuple[Version, str], Handler]
+    requests: Mapping[str, RequestHandler] = field(default_factory=dict)
+    background: tuple[BackgroundWork, ...] = ()
+
+
+def refused(call: IncomingCall, kind: ErrorKind, description: str) -> Refusal:
+    """A Refusal for the violation that the gateway named, else for the one given."""
+    if call.violation is not None:
+        return Refusal(call.violation.kind, call.violation.description)
+    return Refusal(kind, description)

@@ -1,0 +1,93 @@
+"""Lenient readers of payload fields, for what charge points send that no schema allows.
+
+Each returns what could be read, and a flag (one word) when that was not what the specification asks for.
+"""
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+INT32_MAX = 2**31 - 1
+_PLAUSIBLE_FROM = datetime(2010, 1, 1, tzinfo=UTC)  # before OCPP 1.5 nobody sent one
+_AHEAD = timedelta(days=1)
+
+
+def read_time(value: Any, received_at: datetime) -> tuple[datetime, str | None]:
+    """A moment in UTC; the arrival time when there is none to read.
+
+    Flags: timestamp_missing, timestamp_unreadable, timestamp_zoneless (taken as UTC), and
+    timestamp_implausible (kept as sent).
+    """
+    if value is None or value == "":
+        return received_at, "timestamp_missing"
+    if not isinstance(value, str):
+        return received_at, "timestamp_unreadable"
+    try:
+        moment = datetime.fromisoformat(value.strip())
+        zoneless = moment.tzinfo is None
+        moment = moment.replace(tzinfo=UTC) if zoneless else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return received_at, "timestamp_unreadable"
+    if not _PLAUSIBLE_FROM <= moment <= received_at + _AHEAD:
+        return moment, "timestamp_implausible"
+    return moment, "timestamp_zoneless" if zoneless else None
+
+
+def read_int(value: Any, *, low: int = -(2**63), high: int = 2**63 - 1) -> tuple[int | None, str | None]:
+    """An integer in range; text and whole floats are read too. Flags: missing, type, range."""
+    if value is None:
+        return None, "missing"
+    if type(value) is int:
+        return (value, None) if low <= value <= high else (None, "range")
+    if isinstance(value, str) and len(value) <= 20:
+        try:
+            number = int(value.strip())
+        except ValueError:
+            return None, "type"
+        return (number, "type") if low <= number <= high else (None, "range")
+    if isinstance(value, float) and value.is_integer():
+        return (int(value), "type") if low <= value <= high else (None, "range")
+    return None, "type"
+
+
+def read_number(value: Any) -> tuple[float | None, str | None]:
+    """A finite number; text is read too, with a flag. Flags: missing, type."""
+    if value is None:
+        return None, "missing"
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None, "type"
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None, "type"
+    if not math.isfinite(number):
+        return None, "type"
+    return number, "type" if isinstance(value, str) else None
+
+
+def read_text(value: Any) -> tuple[str | None, str | None]:
+    """Text; numbers are written out. Flags: missing, type."""
+    if value is None:
+        return None, "missing"
+    if isinstance(value, str):
+        return value, None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value), "type"
+    return None, "type"
+
+
+def read_object(value: Any) -> dict[str, Any]:
+    """The object, or an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def read_list(value: Any) -> list[Any]:
+    """The list; a lone object stands for a list of one, anything else for none."""
+    if isinstance(value, dict):
+        return [value]
+    return value if isinstance(value, list) else []
+
+
+def write_time(moment: datetime) -> str:
+    """A date-time as OCPP likes it best: UTC, `Z`, three decimals."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

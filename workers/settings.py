@@ -1,0 +1,91 @@
+"""Settings of a worker process."""
+
+from enum import StrEnum
+
+from pydantic import Field, SecretStr, field_validator
+
+from contracts.process.settings import ProcessSettings
+
+DIALECTS = ("sqlite+aiosqlite://", "postgresql+asyncpg://")
+
+
+class UnknownTokens(StrEnum):
+    """What a token that is not on record gets."""
+
+    INVALID = "invalid"
+    ACCEPT = "accept"
+
+
+class WorkerSettings(ProcessSettings):
+    """What a worker reads from its environment."""
+
+    database_url: SecretStr = Field(
+        SecretStr("sqlite+aiosqlite:///ocpp.db"),
+        alias="DATABASE_URL",
+        description="The store: sqlite+aiosqlite:///file or postgresql+asyncpg://user:password@host/database.",
+    )
+    database_connections: int = Field(
+        6, alias="OCPP_WORKER_DATABASE_CONNECTIONS", ge=2, le=100, description="Connections kept open (PostgreSQL)."
+    )
+    lanes: int = Field(
+        0,
+        alias="OCPP_WORKER_LANES",
+        ge=0,
+        le=32,
+        description="Calls handled side by side, a charge point always in one lane; 0: 1 on SQLite, 4 on PostgreSQL.",
+    )
+    batch_milliseconds: int = Field(
+        3, alias="OCPP_WORKER_BATCH_MILLISECONDS", ge=0, le=1000, description="How long a lane gathers Calls to commit."
+    )
+    batch_calls: int = Field(
+        200, alias="OCPP_WORKER_BATCH_CALLS", ge=1, le=5000, description="Most Calls in one database transaction."
+    )
+    retry_max_seconds: float = Field(
+        10.0,
+        alias="OCPP_WORKER_RETRY_MAX_SECONDS",
+        gt=0,
+        le=300,
+        description="Longest pause between tries of the database.",
+    )
+    grace_seconds: float = Field(
+        20.0, alias="OCPP_WORKER_GRACE_SECONDS", gt=0, description="Time to finish what is in hand after SIGTERM."
+    )
+    command_timeout_seconds: float = Field(
+        35.0,
+        alias="OCPP_WORKER_COMMAND_TIMEOUT_SECONDS",
+        gt=0,
+        description="How long a command of a worker's own, such as initial configuration, may take.",
+    )
+    commands_outstanding: int = Field(
+        500, alias="OCPP_WORKER_COMMANDS_OUTSTANDING", ge=1, description="Most commands of a worker's own under way."
+    )
+    heartbeat_interval_seconds: int = Field(
+        300,
+        alias="OCPP_WORKER_HEARTBEAT_INTERVAL_SECONDS",
+        ge=1,
+        le=86400,
+        description="The interval an accepted charge point is told.",
+    )
+    boot_retry_interval_seconds: int = Field(
+        60,
+        alias="OCPP_WORKER_BOOT_RETRY_INTERVAL_SECONDS",
+        ge=1,
+        le=86400,
+        description="When a pending or rejected charge point may send its next BootNotification.",
+    )
+    unknown_tokens: UnknownTokens = Field(
+        UnknownTokens.INVALID,
+        alias="OCPP_WORKER_UNKNOWN_TOKENS",
+        description="invalid: a token that is not on record may not charge; accept: it may.",
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _readable_url(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(DIALECTS):
+            raise ValueError(f"must begin with one of {', '.join(DIALECTS)}")
+        return value
+
+    def lanes_for(self, dialect: str) -> int:
+        """The number of lanes; SQLite has a single writer, so more would only wait for each other."""
+        return self.lanes or (1 if dialect == "sqlite" else 4)

@@ -1,0 +1,158 @@
+"""The door to the database: one engine per process, short transactions, failures told apart."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import Executable, Row, event, make_url, text
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from workers.errors import StoreUnavailableError
+
+SQLITE_BUSY_MS = 10_000
+CONNECT_TIMEOUT_S = 5
+STATEMENT_TIMEOUT_S = 30
+_ENVIRONMENT_STATES = ("42P01", "42501")  # a missing table or right is the environment's fault, not the Call's
+
+
+class StoreTransaction:
+    """One open database transaction; made by `Store.transaction`.
+
+    `append` keeps rows back and writes them in one go just before the commit; they cannot be read before it.
+    """
+
+    def __init__(self, connection: AsyncConnection, dialect: str) -> None:
+        self.connection = connection
+        self.dialect = dialect
+        self.effects: list[Any] = []
+        self._appended: dict[Executable, list[Mapping[str, Any]]] = {}
+
+    async def rows(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+        """All rows that the statement yields."""
+        return (await self.connection.execute(statement, parameters)).all()
+
+    async def first(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Row[Any] | None:
+        """The first row, or None."""
+        return (await self.connection.execute(statement, parameters)).first()
+
+    async def run(
+        self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    ) -> int:
+        """Execute at once, once for each mapping given; the number of rows touched (of a single mapping)."""
+        return (await self.connection.execute(statement, parameters)).rowcount
+
+    def append(self, statement: Executable, row: Mapping[str, Any]) -> None:
+        """Execute the statement with this row just before the commit, together with the batch's other rows.
+
+        The same statement object must be passed for rows that are to travel together (module-level or cached).
+        """
+        self._appended.setdefault(statement, []).append(row)
+
+    def after_commit(self, effect: Any) -> None:
+        """Have the runtime run an `Effect` once this transaction is committed, and only then."""
+        self.effects.append(effect)
+
+    async def flush(self) -> None:
+        """Write what was appended."""
+        for statement, rows in self._appended.items():
+            await self.connection.execute(statement, rows)
+        self._appended.clear()
+
+
+class Store:
+    """The database of one process. `close` must be awaited; it gives back all connections."""
+
+    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+        parsed = make_url(url)
+        self.dialect = parsed.get_backend_name()
+        self._engine = _sqlite_engine(url) if self.dialect == "sqlite" else _postgresql_engine(url, pool_size)
+
+    @asynccontextmanager
+    async def transaction(self, *, read_only: bool = False) -> AsyncIterator[StoreTransaction]:
+        """Commit at the end of the block, roll back when it raises.
+
+        Raises StoreUnavailableError when the database is away, locked or broke a deadlock, at any point.
+        """
+        try:
+            async with self._engine.connect() as connection:
+                if read_only:
+                    await connection.execution_options(ocpp_read_only=True)
+                async with connection.begin():
+                    transaction = StoreTransaction(connection, self.dialect)
+                    yield transaction
+                    await transaction.flush()
+        except Exception as error:
+            if is_transient(error):
+                raise StoreUnavailableError(f"{type(error).__name__}: {_short(error)}") from error
+            raise
+
+    async def reachable(self) -> bool:
+        """Whether the database answers a trivial query now."""
+        try:
+            async with self.transaction(read_only=True) as transaction:
+                await transaction.first(text("SELECT 1"))
+        except StoreUnavailableError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the database, not the data, is to blame: then the same work is tried again for as long as it takes."""
+    if isinstance(error, (OSError, TimeoutError, PoolTimeoutError, StoreUnavailableError)):
+        return True
+    if not isinstance(error, DBAPIError) or isinstance(error, (DataError, IntegrityError)):
+        return False
+    if error.connection_invalidated:
+        return True
+    state = getattr(error.orig, "sqlstate", None) or ""
+    if isinstance(error, ProgrammingError):
+        return state in _ENVIRONMENT_STATES
+    # asyncpg refuses values on the client's side with an InterfaceError that is also a ValueError.
+    return not isinstance(getattr(error.orig, "__cause__", None), ValueError) and not state.startswith(("22", "23"))
+
+
+def _short(error: BaseException) -> str:
+    origin = getattr(error, "orig", None) or error  # without SQLAlchemy's statement and parameters
+    return str(origin).splitlines()[0][:200] if str(origin) else ""
+
+
+def _postgresql_engine(url: str, pool_size: int) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=2,
+        pool_timeout=CONNECT_TIMEOUT_S,
+        hide_parameters=True,
+        connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": STATEMENT_TIMEOUT_S},
+    )
+
+
+def _sqlite_engine(url: str) -> AsyncEngine:
+    engine = create_async_engine(url, hide_parameters=True)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout={SQLITE_BUSY_MS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",  # a confirmed transaction survives a power cut
+            "foreign_keys=ON",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Any) -> None:
+        # A write lock taken at the start waits for its turn; one taken half-way fails at once.
+        read_only = connection.get_execution_options().get("ocpp_read_only", False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine

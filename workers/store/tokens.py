@@ -1,0 +1,108 @@
+"""Tokens (idTag, idToken): what is on record, and the one decision that authorization and metering share."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Integer, and_, bindparam, exists, not_, or_, select
+
+from workers.store.engine import StoreTransaction
+from workers.store.tables import authorizations, tokens, transactions
+from workers.store.upserts import insert_new
+
+_CONNECTOR = bindparam("connector", type_=Integer)
+_ELSEWHERE = (
+    exists()
+    .where(
+        transactions.c.token_key == tokens.c.token_key,
+        transactions.c.state == "active",
+        not_(
+            and_(
+                transactions.c.identity == bindparam("here"),
+                or_(_CONNECTOR.is_(None), transactions.c.connector_id == _CONNECTOR),
+            )
+        ),
+    )
+    .label("busy")
+)
+_FIND = select(tokens, _ELSEWHERE).where(tokens.c.token_key == bindparam("wanted"))
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token on record. `status` is what the operator set: Accepted, Blocked or Invalid."""
+
+    id_token: str
+    status: str
+    expires_at: datetime | None = None
+    group_token: str | None = None
+    concurrent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TokenVerdict:
+    """What a charge point is told of a token; `status` is spelled alike in all OCPP versions."""
+
+    status: str
+    expires_at: datetime | None = None
+    group_token: str | None = None
+
+    @property
+    def accepted(self) -> bool:
+        return self.status == "Accepted"
+
+
+def token_key(id_token: str) -> str:
+    """Tokens are the same whatever their letter case (OCPP 1.6 7.28, errata 3.74)."""
+    return id_token.strip().casefold()
+
+
+def decide(token: Token | None, now: datetime, *, busy_elsewhere: bool, accept_unknown: bool) -> TokenVerdict:
+    """Whether a token may charge now: blocked before expired before busy."""
+    if token is None:
+        return TokenVerdict("Accepted" if accept_unknown else "Invalid")
+    status = token.status
+    if status == "Accepted" and token.expires_at is not None and token.expires_at <= now:
+        status = "Expired"
+    if status == "Accepted" and busy_elsewhere and not token.concurrent:
+        status = "ConcurrentTx"
+    return TokenVerdict(status, token.expires_at, token.group_token)
+
+
+async def judge(
+    transaction: StoreTransaction,
+    id_token: str,
+    now: datetime,
+    *,
+    accept_unknown: bool,
+    identity: str,
+    connector_id: int | None = None,
+    stopping: bool = False,
+) -> TokenVerdict:
+    """Look the token up and decide.
+
+    It counts as busy while it has an active transaction at another charge point, or, with a connector given,
+    anywhere but on that connector: an Authorize at the same charge point may be meant to stop. A token that is stopping
+    something is never busy.
+    """
+    parameters = {"wanted": token_key(id_token), "here": identity, "connector": connector_id}
+    row = await transaction.first(_FIND, parameters)
+    if row is None:
+        return decide(None, now, busy_elsewhere=False, accept_unknown=accept_unknown)
+    token = Token(row.id_token, row.status, row.expires_at, row.group_token, row.concurrent)
+    return decide(token, now, busy_elsewhere=row.busy and not stopping, accept_unknown=accept_unknown)
+
+
+def record_authorization(
+    transaction: StoreTransaction, delivery_key: str, identity: str, id_token: str, verdict: TokenVerdict, now: datetime
+) -> None:
+    """Keep an Authorize and its verdict; a redelivery is kept once."""
+    transaction.append(
+        insert_new(authorizations, transaction.dialect),
+        {
+            "delivery_key": delivery_key,
+            "identity": identity,
+            "id_token": id_token,
+            "status": verdict.status,
+            "decided_at": now,
+        },
+    )

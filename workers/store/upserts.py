@@ -1,0 +1,42 @@
+"""`INSERT ... ON CONFLICT` in the words of either dialect; statements are built once and cached by SQLAlchemy."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Insert, Table, and_
+from sqlalchemy.dialects import postgresql, sqlite
+
+
+def _insert(table: Table, dialect: str) -> Any:
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+
+
+@cache
+def insert_new(table: Table, dialect: str) -> Insert:
+    """Insert, and leave a row with the same natural key as it is: rowcount 0 tells that it was there."""
+    statement: Insert = _insert(table, dialect).on_conflict_do_nothing()
+    return statement
+
+
+@cache
+def insert_new_returning(table: Table, dialect: str, column: str) -> Any:
+    """As `insert_new`, yielding one column of the row if it was inserted, else no row."""
+    return _insert(table, dialect).on_conflict_do_nothing().returning(table.c[column])
+
+
+@cache
+def upsert(
+    table: Table, dialect: str, keys: tuple[str, ...], update: tuple[str, ...], newer: str | None = None
+) -> Insert:
+    """Insert, or update those columns of the row with these keys; with `newer`, only if that column grows or stays."""
+    statement = _insert(table, dialect)
+    changes = {name: statement.excluded[name] for name in update}
+    where = None if newer is None else and_(statement.excluded[newer] >= table.c[newer])
+    built: Insert = statement.on_conflict_do_update(index_elements=list(keys), set_=changes, where=where)
+    return built
+
+
+def columns_but(table: Table, keys: Sequence[str]) -> tuple[str, ...]:
+    """Every column's name except the keys."""
+    return tuple(column.name for column in table.columns if column.name not in keys)
