@@ -5,7 +5,7 @@ COMPILE := $(LOCKTOOLS)/bin/pip-compile --quiet --generate-hashes --strip-extras
 	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt lock clean
+.PHONY: help run test lint fmt docs lock clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -26,6 +26,10 @@ fmt: ## put the source into the house's format
 	@tools/bootstrap.sh run
 	@.dev/venv/bin/ruff check --fix --quiet . || true
 	@.dev/venv/bin/ruff format .
+
+docs: ## renew the pages that are made from the code
+	@tools/bootstrap.sh run
+	@$(PYTHON) -m tools.settings_page
 
 lock: $(LOCKTOOLS)/bin/pip-compile ## renew requirements.lock and requirements-dev.lock (UPGRADE=--upgrade for newer versions)
 	@$(COMPILE) $(UPGRADE) --output-file=requirements.lock pyproject.toml

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from workers.store.totals import Totals, totals
 STATE = ROOT / ".dev" / "run"
 REFRESH_S = 1.0
 PLAIN_REFRESH_S = 5.0
+MOST_DEATHS = 5
 
 
 class Showcase:
@@ -47,6 +49,7 @@ class Showcase:
         self._fleet_log = STATE / "logs" / "charge-points.log"
         (self._fleet_port,) = free_ports(1)
         self._before: dict[str, Reading] = {}
+        self._deaths: Counter[str] = Counter()
 
     def tell(self, text: str) -> None:
         self._console.print(f"[dim]{time.monotonic() - self._began:5.1f} s[/dim]  {text}", highlight=False)
@@ -73,7 +76,7 @@ class Showcase:
             [
                 sys.executable, "-m", "loadtest.cli", "fleet", "--url", self.stack.urls[0], "--prefix", "DEMO",
                 "--count", str(self._charge_points), "--share-201", "0.3", "--ramp", "5",
-                "--speed", "60", "--session-seconds", "1800", "--pause-seconds", "600", "--sample-seconds", "60",
+                "--speed", "60", "--session-seconds", "1200", "--pause-seconds", "300", "--sample-seconds", "60",
                 "--fault-probability", "0.05", "--metrics-port", str(self._fleet_port), "--grace-seconds", "3",
                 "--seed", str(time.time_ns() % 2**31),
             ],
@@ -108,7 +111,7 @@ class Showcase:
             ("watch one charge point charge, every frame printed:", f"{loadtest} one --url {url} --identity MINE"),
             ("look at what is in the store:", f"{worker} show transactions"),
             (
-                "crash a worker and see that no Call is lost (start again with make run):",
+                "crash the metering worker; it is started again, and no Call is lost:",
                 "  pkill -9 -f 'workers metering'",
             ),
         ]
@@ -164,14 +167,18 @@ class Showcase:
             return {names[queue["name"]]: queue.get("messages", 0) for queue in queues if queue["name"] in names}
         return {}
 
-    def broken(self) -> str | None:
-        """Which process has ended by itself, with the end of its log."""
+    def revive(self) -> str | None:
+        """Start again what has died, as a platform would; why that is hopeless, or None."""
         for process in self.stack.processes:
-            if not process.alive:
-                return f"{process.name} has ended; the end of {process.log.relative_to(ROOT)}:\n{end_of(process.log)}"
-        if not self.fleet.alive:
-            return f"the charge points have ended:\n{end_of(self._fleet_log)}"
-        return None
+            if process.alive:
+                continue
+            self._deaths[process.name] += 1
+            if self._deaths[process.name] > MOST_DEATHS:
+                return f"{process.name} keeps dying; the end of {process.log.relative_to(ROOT)}:\n{end_of(process.log)}"
+            self.tell(f"{process.name} has died and is started again; its queue keeps the Calls meanwhile")
+            process.release()
+            process.start()
+        return None if self.fleet.alive else f"the charge points have ended:\n{end_of(self._fleet_log)}"
 
 
 async def _in_store(store: Store) -> Totals:
@@ -202,8 +209,8 @@ async def _show(showcase: Showcase, options: argparse.Namespace, console: Consol
                     console.print(f"first completed transaction after {first:.1f} s", highlight=False)
                 if options.until_transactions and figures.ended >= options.until_transactions:
                     return 0
-                if (broken := showcase.broken()) is not None and not stop.is_set():
-                    console.print(broken, highlight=False, markup=False)
+                if (hopeless := await asyncio.to_thread(showcase.revive)) is not None and not stop.is_set():
+                    console.print(hopeless, highlight=False, markup=False)
                     return 1
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), REFRESH_S if live else PLAIN_REFRESH_S)

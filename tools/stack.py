@@ -169,6 +169,4 @@ class Stack:
             "OCPP_GATEWAY_LISTEN_HOST": "127.0.0.1",
             "OCPP_GATEWAY_LISTEN_PORT": str(port),
         }
-        return OwnProcess(
-            f"gateway-{number}", ["gateway", "run"], environment, self._logs / f"gateway-{number}.log"
-        )
+        return OwnProcess(f"gateway-{number}", ["gateway", "run"], environment, self._logs / f"gateway-{number}.log")

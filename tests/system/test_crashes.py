@@ -1,0 +1,90 @@
+"""What dies is replaced, and nothing that a charge point was promised is missing or double afterwards."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.ledgers import Comparison, compare
+from tests.support.systems import FleetProcess, running_stack, until
+from tools.nodes import Database, KillableBroker
+from tools.stack import Stack
+from workers.store.engine import Store
+
+pytestmark = pytest.mark.system
+
+CHARGE_POINTS = 200
+# Sessions of 10 to 30 s of real time with a sample every 1.5 s; a third of the fleet speaks 2.0.1.
+SESSIONS: dict[str, float] = {
+    "speed": 40,
+    "session_seconds": 800,
+    "sample_seconds": 60,
+    "pause_seconds": 60,
+    "share_201": 0.33,
+    "until_transactions": CHARGE_POINTS,
+    "grace_seconds": 60,
+}
+
+
+async def run_fleet(stack: Stack, database_url: str, folder: Path, disturb: Callable[[Stack], object]) -> Comparison:
+    """Charge with a fleet, disturb when all are in mid-transaction, and compare store and ledgers at the end."""
+    count = CHARGE_POINTS
+    fleet = FleetProcess(stack.urls[0], folder, count=count, **SESSIONS)
+    try:
+        await until(lambda: fleet.charging() >= count * 0.8, "most charge points in mid-transaction")
+        await asyncio.to_thread(disturb, stack)
+        printed = await fleet.ended(180)
+    finally:
+        fleet.release()
+    store = Store(database_url)
+    try:
+        comparison = await compare(store, fleet.ledger_file)
+    finally:
+        await store.close()
+    print(printed, comparison)
+    assert comparison.transactions >= count
+    assert comparison.samples > count * 50
+    assert comparison.differences == []
+    assert comparison.dropped == 0
+    return comparison
+
+
+async def test_a_broker_crash_drops_no_socket_and_loses_or_doubles_nothing(
+    own_rabbit: KillableBroker, tmp_path: Path
+) -> None:
+    database_url = f"sqlite+aiosqlite:///{tmp_path}/ocpp.db"
+
+    def crash(_: Stack) -> None:
+        own_rabbit.kill()
+        own_rabbit.restart()
+
+    with running_stack(own_rabbit.amqp_url, database_url, tmp_path) as stack:
+        comparison = await run_fleet(stack, database_url, tmp_path, crash)
+        assert comparison.reconnects == 0
+
+
+async def test_lost_database_connections_lose_and_double_nothing(
+    amqp_url: str, postgres: Database, postgres_url: str, tmp_path: Path
+) -> None:
+    with running_stack(amqp_url, postgres_url, tmp_path) as stack:
+
+        def cut(_: Stack) -> None:
+            assert sum(postgres.kill_backends() for _ in range(5)) > 0
+
+        comparison = await run_fleet(stack, postgres_url, tmp_path, cut)
+        assert comparison.reconnects == 0
+        assert comparison.timeouts == 0
+
+
+async def test_killed_workers_lose_and_double_nothing(amqp_url: str, postgres_url: str, tmp_path: Path) -> None:
+    def crash(stack: Stack) -> None:
+        for service in ("metering", "authorization", "metering"):
+            stack.workers[service].kill()
+            stack.workers[service].start()
+            stack.workers[service].await_ready()
+
+    with running_stack(amqp_url, postgres_url, tmp_path) as stack:
+        comparison = await run_fleet(stack, postgres_url, tmp_path, crash)
+        assert comparison.reconnects == 0
+        assert comparison.timeouts == 0
