@@ -89,12 +89,10 @@ class Gateway:
             self._server = None
         for connection in self.edge.everyone():
             connection.abort("gateway ended")
-        tasks, self._tasks = set(self._tasks), []
-        while tasks:
-            for task in tasks:
-                task.cancel()
-            # again and again: a cancellation that meets an AMQP library in its connection set-up may get lost there
-            _, tasks = await asyncio.wait(tasks, timeout=1.0)
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.monitor.stop()
 
     async def _tick(self) -> None:

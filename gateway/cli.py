@@ -1,12 +1,16 @@
-"""`ocpp-gateway`: run the gateway, or check its configuration."""
+"""`ocpp-gateway`: run the gateway, check its configuration, or declare the broker's topology."""
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from contracts.broker.endpoint import BrokerEndpoint
+from contracts.errors import ContractError
 from contracts.process import logs, running
 from contracts.process import settings as process_settings
+from contracts.topology import TOPOLOGY
 from gateway.settings import GatewaySettings
 
 
@@ -17,8 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("run", help="serve charge points (the default)")
     commands.add_parser("check-config", help="say what is wrong with the settings, all at once; list them when fine")
+    commands.add_parser("declare", help="declare the broker's topology, and its policies with AMQP_MANAGEMENT_URL")
     chosen = parser.parse_args(arguments)
-    return _check_config() if chosen.command == "check-config" else _run()
+    work = {"check-config": lambda: process_settings.check_config(GatewaySettings), "declare": _declare}
+    return work.get(chosen.command, _run)()
 
 
 def _run() -> int:
@@ -29,12 +35,25 @@ def _run() -> int:
     return running.run(lambda stop: serve(settings, stop))
 
 
-def _check_config() -> int:
-    settings, problems = process_settings.check(GatewaySettings)
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    if settings is None:
-        return process_settings.EXIT_BAD_SETTINGS
-    for variable, default, description in process_settings.variables(GatewaySettings):
-        print(f"{variable:<45} {default:<40} {description}")
+def _declare() -> int:
+    from contracts.broker.declare import declare, put_policies
+
+    settings = process_settings.load(GatewaySettings)
+    management = settings.amqp_management_url
+    amqp_url = settings.amqp_url.get_secret_value()
+
+    async def work() -> None:
+        await declare(amqp_url, TOPOLOGY)
+        if management is not None:
+            vhost = BrokerEndpoint.parse(amqp_url).vhost
+            await put_policies(management.get_secret_value(), vhost, TOPOLOGY.policies)
+
+    try:
+        asyncio.run(work())
+    except ContractError as error:
+        print(f"ocpp-gateway: {error}", file=sys.stderr)
+        return 1
+    counts = f"{len(TOPOLOGY.exchanges)} exchanges, {len(TOPOLOGY.queues)} queues, {len(TOPOLOGY.bindings)} bindings"
+    print(f"declared {counts}")
+    print("AMQP_MANAGEMENT_URL is not set: policies were left alone" if management is None else "set the policies")
     return 0

@@ -4,7 +4,7 @@ import secrets
 import socket
 from enum import StrEnum
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from contracts.process.settings import ProcessSettings
 
@@ -30,6 +30,11 @@ class GatewaySettings(ProcessSettings):
         alias="OCPP_GATEWAY_ID",
         pattern=r"^[A-Za-z0-9_.-]{1,80}$",
         description="Unique name of this process in envelopes and routing keys; default: host name, random suffix.",
+    )
+    amqp_management_url: SecretStr | None = Field(
+        None,
+        alias="AMQP_MANAGEMENT_URL",
+        description="RabbitMQ's management API, http[s]://user:password@host:port; only `declare` uses it.",
     )
     listen_host: str = Field(
         "0.0.0.0", alias="OCPP_GATEWAY_LISTEN_HOST", description="Address on which charge points connect."

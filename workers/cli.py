@@ -12,7 +12,7 @@ from rich.table import Table
 
 from contracts.actions import Service
 from contracts.process import logs, running
-from contracts.process.settings import check, load, variables
+from contracts.process.settings import check_config, load
 from contracts.topology import RELAY_SERVICES
 from workers.errors import ProvisioningError, SchemaNotAtHeadError, StoreUnavailableError
 from workers.runtime.application import Application, definition_of
@@ -159,9 +159,4 @@ def _with_store(work: Callable[[Store], Awaitable[int]]) -> int:
 
 
 def _check_config(_options: argparse.Namespace) -> int:
-    for variable, default, description in variables(WorkerSettings):
-        print(f"{variable}  (default: {default or 'none'})\n    {description}")
-    _, problems = check(WorkerSettings)
-    for problem in problems:
-        print(f"wrong: {problem}", file=sys.stderr)
-    return EXIT_REFUSED if problems else 0
+    return check_config(WorkerSettings)

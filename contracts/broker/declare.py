@@ -64,9 +64,16 @@ class _Deaf:
 async def put_policies(management_url: str, vhost: str, policies: tuple[Policy, ...]) -> None:
     """Set the policies through the management API (`http://user:password@host:port`).
 
-    Raises BrokerRefusedError with the status when the broker refuses one, aiohttp.ClientError when unreachable.
+    Raises BrokerRefusedError with the status when the broker refuses one, LinkDownError when it cannot be reached.
     """
-    async with aiohttp.ClientSession() as session:
+    try:
+        await _put_policies(management_url, vhost, policies)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise LinkDownError(f"cannot reach the management API: {type(error).__name__}") from error
+
+
+async def _put_policies(management_url: str, vhost: str, policies: tuple[Policy, ...]) -> None:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
         for policy in policies:
             path = f"/api/policies/{quote(vhost, safe='')}/{quote(policy.name, safe='')}"
             body = {

@@ -104,8 +104,20 @@ def load(settings_class: type[S]) -> S:
     return settings
 
 
+def check_config(settings_class: type[ProcessSettings]) -> int:
+    """What `check-config` does: print every problem and return 2, or the values in force (secrets hidden) and 0."""
+    settings, problems = check(settings_class)
+    for problem in problems:
+        print(problem, file=sys.stderr)  # noqa: T201 - the output of a command
+    if settings is None:
+        return EXIT_BAD_SETTINGS
+    for name, field in settings_class.model_fields.items():
+        print(f"{field.alias}={getattr(settings, name)}\n    {field.description}")  # noqa: T201
+    return 0
+
+
 def variables(settings_class: type[ProcessSettings]) -> list[tuple[str, str, str]]:
-    """Variable, default and description of every setting, for documentation and `check-config`."""
+    """Variable, default and description of every setting, for documentation."""
     rows = []
     for field in settings_class.model_fields.values():
         default = "" if field.default_factory else field.default

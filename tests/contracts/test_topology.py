@@ -7,9 +7,13 @@ import pytest
 
 from contracts import actions, topology
 from contracts.actions import Service
-from contracts.broker.declare import declare
+from contracts.broker.declare import declare, put_policies
+from contracts.broker.endpoint import BrokerEndpoint
+from contracts.errors import LinkDownError
 from contracts.topology import TOPOLOGY
 from contracts.versions import Version
+from tools.nodes import Broker
+from tools.nodes.management import ManagementApi
 
 
 @pytest.fixture
@@ -86,3 +90,20 @@ async def test_an_expired_call_leaves_no_trace(channel: aio_pika.abc.AbstractCha
     assert message.body == b"poison"
     await message.reject(requeue=False)
     assert (await take(channel, topology.DEAD_LETTERS)).body == b"poison"
+
+
+async def test_policies_bound_the_queues_on_the_broker(rabbit: Broker, amqp_url: str) -> None:
+    assert rabbit.management_url is not None
+    await declare(amqp_url, TOPOLOGY)
+    vhost = BrokerEndpoint.parse(amqp_url).vhost
+    await put_policies(rabbit.management_url, vhost, TOPOLOGY.policies)
+    await put_policies(rabbit.management_url, vhost, TOPOLOGY.policies)
+    policies = ManagementApi(rabbit.management_url).request("GET", f"/api/policies/{vhost}")
+    assert {policy["name"]: policy["definition"] for policy in policies} == {
+        policy.name: policy.definition for policy in TOPOLOGY.policies
+    }
+
+
+async def test_an_unreachable_management_api_is_said_in_words() -> None:
+    with pytest.raises(LinkDownError, match="management API"):
+        await put_policies("http://guest:secret@127.0.0.1:1", "/", TOPOLOGY.policies)

@@ -15,7 +15,7 @@ from contracts import topology
 from contracts.actions import Service
 from contracts.envelope import JobReceipt, JobRequest
 
-RECEIPT_WITHIN_S = 30
+RECEIPT_WITHIN_S = 15
 
 
 class Backend:
@@ -45,11 +45,11 @@ class Backend:
         exchange = await self._channel.get_exchange(topology.SERVICES)
         await exchange.publish(message, topology.jobs_queue(service))
         async with asyncio.timeout(RECEIPT_WITHIN_S):
-            return job_id, await self._waiting.pop(correlation_id)
+            return job_id, await self._waiting[correlation_id]
 
     async def take(self, message: AbstractIncomingMessage) -> None:
         """A receipt came."""
-        waiting = self._waiting.get(message.correlation_id or "")
+        waiting = self._waiting.pop(message.correlation_id or "", None)
         if waiting is not None and not waiting.done():
             waiting.set_result(JobReceipt.decode(message.body))
 

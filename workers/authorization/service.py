@@ -5,6 +5,7 @@ from contracts.actions import Service
 from contracts.versions import Version
 from workers.authorization.authorizing import Authorizing
 from workers.authorization.registering import Registering, admission
+from workers.authorization.signing import sign_certificate
 from workers.authorization.transferring import data_transfer_call
 from workers.runtime.calls import Handler, ServiceDefinition
 from workers.settings import WorkerSettings
@@ -21,6 +22,9 @@ def service(settings: WorkerSettings) -> ServiceDefinition:
     }
     return ServiceDefinition(
         service=Service.AUTHORIZATION,
-        handlers={(version, action): handler for version in Version for action, handler in handlers.items()},
+        handlers={
+            **{(version, action): handler for version in Version for action, handler in handlers.items()},
+            (Version.V16, "SignCertificate"): sign_certificate,
+        },
         requests={topology.admission_queue(): admission},
     )

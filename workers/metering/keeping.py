@@ -10,13 +10,16 @@ from workers.store.engine import StoreTransaction
 from workers.store.parking import digest, park
 
 
-def keep_samples(call: IncomingCall, store: StoreTransaction, measured: Measured) -> None:
-    """Have the samples written with the batch; a message that holds something unreadable is parked as well."""
+def keep_samples(call: IncomingCall, store: StoreTransaction, measured: Measured, *, only: bool = False) -> None:
+    """Have the samples written with the batch; a message that holds something unreadable is parked as well.
+
+    So is an invalid one of which samples are the `only` trace, when it has none.
+    """
     samples.record(store, measured.samples)
     for sample in measured.samples:
         if sample.flags:
             count_flags(sample.flags.split())
-    if measured.unreadable:
+    if measured.unreadable or (only and call.violation is not None and not measured.samples):
         park_call(call, store, "samples_unreadable", digest(call.action, call.payload))
 
 

@@ -134,6 +134,7 @@ class Transactions16:
             flags.append(f"transactionId_{number_flag}")
         if number is not None and not is_assignable(number):
             flags.append("transaction_unassigned")
+        flags += schema_flag(call)
         origin = Origin(
             call.identity,
             call.received_at,
@@ -141,8 +142,8 @@ class Transactions16:
             transaction_ref=str(number) if is_assignable(number) else "",
             flags=tuple(flags),
         )
-        measured = read_meter_values(call.payload.get("meterValue", []), origin, is_2x=False)
-        keep_samples(call, store, measured)
+        measured = read_meter_values(call.payload.get("meterValue"), origin, is_2x=False)
+        keep_samples(call, store, measured, only=True)
         if number is not None and not is_assignable(number):
             park_call(call, store, "transaction_unassigned", digest(call.payload), str(number))
         return Answer({})

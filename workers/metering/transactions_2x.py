@@ -45,9 +45,10 @@ class Transactions2x:
     async def meter_values(self, call: IncomingCall, store: StoreTransaction) -> Reply:
         """Store every sample of an EVSE outside transactions; always confirmed."""
         evse_id, evse_flag = read_int(call.payload.get("evseId"), low=0, high=INT32_MAX)
-        flags = () if evse_flag is None else (f"evseId_{evse_flag}",)
+        flags = (*(() if evse_flag is None else (f"evseId_{evse_flag}",)), *schema_flag(call))
         origin = Origin(call.identity, call.received_at, evse_id=evse_id, flags=flags)
-        keep_samples(call, store, read_meter_values(call.payload.get("meterValue", []), origin, is_2x=True))
+        measured = read_meter_values(call.payload.get("meterValue"), origin, is_2x=True)
+        keep_samples(call, store, measured, only=True)
         return Answer({})
 
     async def _judge(self, call: IncomingCall, event: Event, store: StoreTransaction) -> TokenVerdict | None:

@@ -15,6 +15,8 @@ _ELSEWHERE = (
     .where(
         transactions.c.token_key == tokens.c.token_key,
         transactions.c.state == "active",
+        # One that was refused holds nothing: else the rightful session could not even be stopped with its own token.
+        transactions.c.token_status.is_distinct_from("ConcurrentTx"),
         not_(
             and_(
                 transactions.c.identity == bindparam("here"),
