@@ -10,9 +10,9 @@ COMPILE := $(LOCKTOOLS)/bin/pip-compile --quiet --generate-hashes --strip-extras
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-run: ## the whole system on this machine, with simulated charge points
+run: ## the whole system on this machine, with simulated charge points (ARGS="--charge-points 50")
 	@tools/bootstrap.sh run
-	@$(PYTHON) -m tools.showcase
+	@$(PYTHON) -m tools.showcase $(ARGS)
 
 test: ## every check and every test, with the time each took (ARGS='-k word' goes to pytest)
 	@tools/bootstrap.sh test

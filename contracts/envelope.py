@@ -112,7 +112,8 @@ class CallEnvelope(Envelope):
     violation: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "version", Version(self.version))
+        if type(self.version) is not Version:  # text, as it came off the wire
+            object.__setattr__(self, "version", Version(self.version))
 
     def payload(self) -> dict[str, Any]:
         """The decoded payload; a 1.6 `null` is an empty one. Raises EnvelopeError when the frame holds none."""

@@ -19,6 +19,7 @@ from contracts.broker.link import BACKOFF_MOST_S, backoff_s
 from contracts.errors import BrokerRefusedError, LinkDownError
 from contracts.topology import TOPOLOGY, Exchange, Queue, Topology
 from tests.support.proxy import CuttingProxy
+from tools.nodes import KillableBroker
 
 METERING = topology.calls_queue(Service.METERING)
 KEY = "ocpp16.MeterValues"
@@ -201,6 +202,25 @@ async def _beats(link: BrokerLink, until: float) -> None:
     done = loop.create_future()
     loop.call_at(until, done.set_result, None)  # the broker's own patience (2 x 1 s) is what is being waited for
     await done
+
+
+async def test_a_memory_alarm_holds_publishers_back_and_drops_nobody(own_rabbit: KillableBroker) -> None:
+    async with (
+        CuttingProxy.before(own_rabbit.amqp_url) as proxy,
+        linked(proxy.url(own_rabbit.amqp_url), consumers=[Consumer(METERING)], heartbeat_s=2) as (link, recorder),
+    ):
+        await asyncio.to_thread(own_rabbit.control, "set_vm_memory_high_watermark", "absolute", "1")
+        link.publish(topology.CALLS, KEY, b"held", token="held", persistent=True)  # who publishes is told, and blocked
+        await recorder.until(lambda: link.blocked)
+        assert not link.writable
+        assert recorder.flows[-1] is False
+        proxy.cut()
+        await recorder.until(lambda: recorder.ups == 2)  # a blocked broker still takes new connections and consumers
+        link.publish(topology.CALLS, KEY, b"later", token="later", persistent=True)
+        await recorder.until(lambda: link.blocked)
+        await asyncio.to_thread(own_rabbit.control, "set_vm_memory_high_watermark", "0.4")
+        await recorder.until(lambda: "later" in recorder.confirms and link.writable)
+        assert recorder.downs == 1
 
 
 async def test_a_full_queue_refuses_by_token(amqp_url: str) -> None:

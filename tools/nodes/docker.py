@@ -99,6 +99,10 @@ class _Container:
         """The content of files inside the container."""
         return _docker("exec", self._name, "sh", "-c", f"cat {pattern}")
 
+    def control(self, *command: str) -> str:
+        """Run a command inside; what it printed."""
+        return _docker("exec", self._name, *command).decode()
+
     def port(self, index: int) -> int:
         if not self.ports:
             raise NodeFailed(f"the container of {self._image} has not been started")
@@ -147,6 +151,10 @@ class DockerRabbit:
 
     def delete_vhost(self, name: str) -> None:
         ManagementApi(self.management_url).delete_vhost(name)
+
+    def control(self, *arguments: str) -> str:
+        """Run rabbitmqctl inside the container; what it printed."""
+        return self._container.control("rabbitmqctl", "-q", *arguments)
 
     def _is_ready(self) -> bool:
         return speaks_amqp(self._container.port(0)) and ManagementApi(self.management_url).answers()

@@ -65,6 +65,9 @@ class KillableBroker(Broker, Protocol):
     def restart(self) -> None:
         """Start it again on the same ports with the same data."""
 
+    def control(self, *arguments: str) -> str:
+        """Run rabbitmqctl against it; what it printed."""
+
 
 class KillableDatabase(Database, Protocol):
     """A database server of our own."""
