@@ -106,10 +106,15 @@ class Gateway:
     def _add_checks(self) -> None:
         edge, settings = self.edge, self.settings
         ready = self.monitor.ready
-        ready("broker", lambda: None if self.link.up else "not connected")
+        ready("broker", self._broker_problem)
         ready("draining", lambda: "draining" if edge.draining else None)
         ready("connections", lambda: "full" if len(edge.registry) >= settings.max_connections else None)
         ready("window", lambda: "full" if edge.relay.full else None)
+
+    def _broker_problem(self) -> str | None:
+        if not self.link.up:
+            return "not connected"
+        return "blocks publishers" if self.link.blocked else None
 
 
 async def serve(settings: GatewaySettings, stop: asyncio.Event) -> int:

@@ -217,9 +217,9 @@ class Connection(asyncio.Protocol):
     def keepalive(self, missed_most: int) -> None:
         """One ping interval has passed: ping, or give the peer up after `missed_most` silent ones (0: never).
 
-        While we ourselves leave the socket unread, silence proves nothing.
+        While we ourselves leave the socket unread, silence proves nothing; after a goodbye there is nothing to ask.
         """
-        if self._phase is not Phase.OPEN:
+        if self._phase is not Phase.OPEN or self._ws.state is not OPEN:
             return
         if self._writable and (self.heard or self._paused):
             self._missed = 0
@@ -347,6 +347,7 @@ class Connection(asyncio.Protocol):
         backlog, self._backlog = self._backlog, ()
         self._hand_on(backlog)
         if self._backlog or self._phase is not Phase.OPEN:
+            self._pause()  # it is paused; but the window may have become full meanwhile
             return
         held, self._held = self._held, b""
         self._feed(held)

@@ -7,6 +7,7 @@ import structlog
 from contracts.broker import Delivery
 from contracts.envelope import CommandEnvelope, OutcomeEnvelope, OutcomeKind
 from contracts.errors import EnvelopeError
+from contracts.ocppj import MAX_UNIQUE_ID
 from gateway.clock import Clock
 from gateway.commands import Command
 from gateway.effects import Outcome
@@ -33,12 +34,17 @@ class Dispatch:
         return len(self._reply_to)
 
     def delivered(self, delivery: Delivery) -> None:
-        """A command came; one that cannot be read is refused under its correlation id."""
+        """A command came; one that cannot be read, or has no proper id, is refused under its correlation id."""
         try:
             envelope = CommandEnvelope.decode(delivery.body)
         except EnvelopeError as error:
             self._log.error("command.bad_envelope", problem=str(error))
             self._tell(delivery.reply_to, delivery.correlation_id, "", OutcomeKind.REJECTED, "bad_envelope")
+            return
+        if not 0 < len(envelope.command_id) <= MAX_UNIQUE_ID:
+            # neither a charge point nor a correlation id has room for it
+            code = "bad_command_id"
+            self._tell(delivery.reply_to, delivery.correlation_id, envelope.identity, OutcomeKind.REJECTED, code)
             return
         session = self._find(envelope)
         if session is None:

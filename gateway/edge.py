@@ -108,13 +108,15 @@ class Edge:
         """All TCP connections: in handshake, open, closing."""
         return len(self._handshakes) + len(self.registry) + len(self._closings)
 
-    def unavailable(self) -> Refused | None:
-        """Why this process takes no new session just now."""
+    def unavailable(self, identity: str) -> Refused | None:
+        """Why this process takes no session of this identity just now."""
         if self.draining:
             return handshake.DRAINING
-        if self.relay.link is None or not self.relay.link.up:
+        link = self.relay.link
+        if link is None or not link.up or link.blocked:
             return handshake.BROKER_AWAY
-        if len(self.registry) >= self.settings.max_connections:
+        # one that replaces its own older socket, perhaps a dead one, takes no more room
+        if len(self.registry) >= self.settings.max_connections and self.registry.of_identity(identity) is None:
             return handshake.FULL
         return None
 
@@ -133,9 +135,11 @@ class Edge:
         return True
 
     def requested(self, connection: Connection, path: str, offered: Sequence[str]) -> None:
-        verdict = handshake.decide(path, offered, self.settings.endpoint_path, self.unavailable())
+        verdict = handshake.decide(path, offered, self.settings.endpoint_path)
         if isinstance(verdict, Refused):
             connection.refuse(verdict)
+        elif (unavailable := self.unavailable(verdict.identity)) is not None:
+            connection.refuse(unavailable)
         elif self.settings.registration is Registration.OPEN:
             self._admit(connection, verdict)
         else:
@@ -265,7 +269,7 @@ class Edge:
             connection.refuse(handshake.UNKNOWN if standing is Standing.UNKNOWN else handshake.UNDECIDED)
 
     def _admit(self, connection: Connection, accepted: Accepted) -> None:
-        unavailable = self.unavailable()
+        unavailable = self.unavailable(accepted.identity)
         if unavailable is not None:
             connection.refuse(unavailable)
             return

@@ -39,12 +39,11 @@ UNDECIDED = Refused(
 NO_UPGRADE = Refused(400, "not_websocket", "a WebSocket upgrade is needed here")
 
 
-def decide(path: str, offered: Iterable[str], endpoint: str, unavailable: Refused | None = None) -> Accepted | Refused:
+def decide(path: str, offered: Iterable[str], endpoint: str) -> Accepted | Refused:
     """Judge a request by its path and its Sec-WebSocket-Protocol values (header lines, each maybe a list).
 
-    `unavailable` is the reason for which this process takes nobody just now. The version comes from the subprotocol
-    alone: the client's first that we speak. None in common, or none offered, is refused with 400 (certification case
-    TC_B_58) instead of an upgrade without subprotocol.
+    The version comes from the subprotocol alone: the client's first that we speak. None in common, or none offered,
+    is refused with 400 (certification case TC_B_58) instead of an upgrade without subprotocol.
     """
     identity = identities.from_path(path, endpoint)
     if isinstance(identity, BadIdentity):
@@ -59,4 +58,4 @@ def decide(path: str, offered: Iterable[str], endpoint: str, unavailable: Refuse
     problem = identities.check_version_limits(identity, version)
     if problem is not None:
         return Refused(400, "bad_identity", problem.reason)
-    return unavailable or Accepted(identity, version)
+    return Accepted(identity, version)

@@ -76,3 +76,8 @@ class Outcomes:
             self.link.publish("", pending.reply_to, pending.body, token=pending, correlation_id=pending.command_id)
         except LinkDownError:
             return  # link_up publishes it
+        except ValueError:
+            # No broker takes such an address: kept, it would stand in the way of all others at each link_up.
+            self._kept.pop(pending.number, None)
+            metrics.OUTCOMES_DROPPED.labels("bad_address").inc()
+            self._log.error("outcome.bad_address", command_id=pending.command_id[:64])

@@ -33,6 +33,8 @@ class Link(Protocol):
     def up(self) -> bool: ...
     @property
     def writable(self) -> bool: ...
+    @property
+    def blocked(self) -> bool: ...
     def publish(
         self,
         exchange: str,
@@ -72,6 +74,7 @@ class InFlight:
         "key",
         "number",
         "owner",
+        "refused",
         "taken",
     )
 
@@ -87,6 +90,7 @@ class InFlight:
         self.owner: object | None = owner
         self.taken = now
         self.confirmed = False
+        self.refused = False
 
 
 class Relay:
@@ -192,7 +196,9 @@ class Relay:
     def confirmed(self, entry: InFlight) -> None:
         """The broker has it."""
         entry.confirmed = True
-        self._retry_delay = RETRY_FIRST_S
+        if entry.refused:  # what other queues take says nothing of the one that is full
+            entry.refused = False
+            self._retry_delay = RETRY_FIRST_S
         if entry.is_send or entry.owner is None:
             self._drop(entry)
 
@@ -201,9 +207,13 @@ class Relay:
         if entry.correlation_id not in self._window:
             return
         if not self._retry:
-            self._retry_at = self._clock.now() + self._retry_delay * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+            now = self._clock.now()
+            if now > self._retry_at + 2 * RETRY_MOST_S:  # an old story
+                self._retry_delay = RETRY_FIRST_S
+            self._retry_at = now + self._retry_delay * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
             self._retry_delay = min(self._retry_delay * 2, RETRY_MOST_S)
-            self._log.warning("relay.refused_by_broker", retry_in_s=round(self._retry_at - self._clock.now(), 2))
+            self._log.warning("relay.refused_by_broker", retry_in_s=round(self._retry_at - now, 2))
+        entry.refused = True
         self._retry[entry.correlation_id] = entry
 
     def returned(self, message: Returned) -> None:

@@ -6,6 +6,7 @@ effects that the shell carries out, in order. Times are monotonic seconds given 
 
 from dataclasses import dataclass
 from math import inf
+from typing import NamedTuple, cast
 
 from contracts import ocppj, schemas
 from contracts.envelope import OutcomeKind, ReplyEnvelope
@@ -26,6 +27,13 @@ class SessionRules:
     pending_calls: int = 8
     waiting_commands: int = 16
     enforce: bool = True
+
+
+class _Open(NamedTuple):
+    """What must be known of the Call in flight; its bytes are in the relay's window, and counted there."""
+
+    unique_id: str
+    action: str
 
 
 class Session:
@@ -64,12 +72,12 @@ class Session:
         """For the shell: when it has arranged to call `tick`."""
         self._rules = rules
         self._routes = KNOWN[version]
-        self._call: Call | None = None
+        self._call: _Open | None = None
         self._call_number = 0
         self._number = 0
         self._transaction = False
         self._answer_by = inf
-        self._pending: list[Call] = []
+        self._pending: list[bytes] = []  # frames: decoded, a payload can take fifty times as much memory
         self._commands: CommandLane | None = None  # most sessions never see one: made at the first
         self._unconfirmed_sends = 0
         self._draining = False
@@ -127,7 +135,7 @@ class Session:
             return effects
         if not self.wants_reading:
             return [Notice(Noticed.CALL_OVER_BOUND, call.action[:50])]
-        self._pending.append(call)
+        self._pending.append(call.frame)
         return []
 
     def _start(self, call: Call, now: float, effects: list[Effect]) -> None:
@@ -147,9 +155,9 @@ class Session:
                 effects.append(Transmit(answer))
                 return
         if route.key is None:
-            effects += self._nobody_serves(call, transaction=transaction)
+            effects += self._nobody_serves(call.unique_id, name, transaction=transaction)
             return
-        self._call = call
+        self._call = _Open(call.unique_id, name)
         self._call_number = self._number
         self._transaction = transaction
         self._answer_by = deadline = now + self._rules.call_timeout
@@ -217,7 +225,7 @@ class Session:
         call = self._call
         if call is None or number != self._call_number:
             return [Notice(Noticed.LATE_REPLY)]
-        return self._answered(self._nobody_serves(call, transaction=self._transaction), now)
+        return self._answered(self._nobody_serves(*call, transaction=self._transaction), now)
 
     def relay_failed(self, number: int, now: float) -> list[Effect]:
         """Call `number` cannot get an answer: our failure, so silence for billing data, else InternalError."""
@@ -279,7 +287,7 @@ class Session:
             effects.append(Abandon(self._call_number))
             self._call = None
         pending, self._pending = self._pending, []
-        for call in pending:
+        for call in map(self._waiting_call, pending):
             if self._route(call.action).transaction:
                 self._start(call, now, effects)
                 self._call = None
@@ -299,15 +307,18 @@ class Session:
         self._call = None
         self._answer_by = inf
         while self._pending and self._call is None:
-            self._start(self._pending.pop(0), now, effects)
+            self._start(self._waiting_call(self._pending.pop(0)), now, effects)
         return effects
 
-    def _nobody_serves(self, call: Call, *, transaction: bool) -> list[Effect]:
-        notice = Notice(Noticed.UNROUTABLE, call.action[:50])
+    def _waiting_call(self, frame: bytes) -> Call:
+        return cast("Call", ocppj.decode(frame, self.version))
+
+    def _nobody_serves(self, unique_id: str, action: str, *, transaction: bool) -> list[Effect]:
+        notice = Notice(Noticed.UNROUTABLE, action[:50])
         if transaction:
             return [notice]
-        kind = ErrorKind.NOT_SUPPORTED if call.action in self._routes else ErrorKind.NOT_IMPLEMENTED
-        return [notice, Transmit(ocppj.encode_call_error(call.unique_id, kind, self.version))]
+        kind = ErrorKind.NOT_SUPPORTED if action in self._routes else ErrorKind.NOT_IMPLEMENTED
+        return [notice, Transmit(ocppj.encode_call_error(unique_id, kind, self.version))]
 
     def _our_failure(self) -> list[Effect]:
         """A CALLERROR would use up the charge point's attempts, and it would drop billing data: stay silent there."""

@@ -59,6 +59,7 @@ class MemoryLink:
         self.listener = listener
         self.up = True
         self.writable = True
+        self.blocked = False
         self.reply_queue = "replies-1"
         self.auto = False
         self.published: list[Published] = []

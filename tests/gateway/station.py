@@ -71,3 +71,38 @@ def client_frame(opcode: int, payload: bytes, *, fin: bool = True, length: int |
     else:
         head = bytes((first, 0xFF)) + size.to_bytes(8, "big")
     return head + bytes(4) + payload
+
+
+async def head_of(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
+    """Status and headers of an HTTP response."""
+    async with asyncio.timeout(10):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    status, *lines = head.strip().split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return int(status.split()[1]), headers
+
+
+async def close_code(reader: asyncio.StreamReader) -> int:
+    """Read frames until a close frame; 1006 when the stream ends without one."""
+    async with asyncio.timeout(15):
+        try:
+            while True:
+                first, second = await reader.readexactly(2)
+                size = second & 0x7F
+                if size == 126:
+                    size = int.from_bytes(await reader.readexactly(2), "big")
+                payload = await reader.readexactly(size)
+                if first & 0x0F == 8:
+                    return int.from_bytes(payload[:2], "big")
+        except (asyncio.IncompleteReadError, ConnectionResetError):
+            return 1006
+
+
+async def opened(
+    gateway: Listening, identity: str = "CP-1", subprotocol: str = "ocpp1.6"
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A session on a bare TCP connection."""
+    reader, writer = await raw(gateway, upgrade_request(f"/ocpp/{identity}", subprotocol))
+    status, _ = await head_of(reader)
+    assert status == 101
+    return reader, writer

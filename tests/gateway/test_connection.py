@@ -1,53 +1,27 @@
 """Sockets: handshakes, frames, keepalive, close, back-pressure. Real TCP, the broker played in memory."""
 
 import asyncio
-import contextlib
-import json
-import socket
 import zlib
+from functools import partial
 
 import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
-from contracts.envelope import AdmissionVerdict, ReplyEnvelope
-from gateway.app import Gateway
+from contracts.envelope import AdmissionVerdict
 from gateway.connection import Phase
 from tests.gateway.conftest import until
-from tests.gateway.station import call, client_frame, hear, plug_in, raw, say, upgrade_request
-
-
-async def head_of(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
-    async with asyncio.timeout(10):
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-    status, *lines = head.strip().split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return int(status.split()[1]), headers
-
-
-async def close_code(reader: asyncio.StreamReader) -> int:
-    """Read frames until a close frame; 1006 when the stream ends without one."""
-    async with asyncio.timeout(15):
-        try:
-            while True:
-                first, second = await reader.readexactly(2)
-                size = second & 0x7F
-                if size == 126:
-                    size = int.from_bytes(await reader.readexactly(2), "big")
-                payload = await reader.readexactly(size)
-                if first & 0x0F == 8:
-                    return int.from_bytes(payload[:2], "big")
-        except (asyncio.IncompleteReadError, ConnectionResetError):
-            return 1006
-
-
-async def opened(
-    gateway: Gateway, identity: str = "CP-1", subprotocol: str = "ocpp1.6"
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await raw(gateway, upgrade_request(f"/ocpp/{identity}", subprotocol))
-    status, _ = await head_of(reader)
-    assert status == 101
-    return reader, writer
-
+from tests.gateway.station import (
+    call,
+    client_frame,
+    close_code,
+    head_of,
+    hear,
+    opened,
+    plug_in,
+    raw,
+    say,
+    upgrade_request,
+)
 
 # handshakes
 
@@ -93,7 +67,12 @@ async def test_503_with_retry_after_while_draining_full_or_without_broker(edge_a
 
     link.up = False
     assert (await refusal())[0] == 503
-    link.up = True
+    assert gateway.monitor.unready() == {"broker": "not connected"}
+    link.up, link.blocked = True, True
+    assert (await refusal())[0] == 503
+    assert gateway.monitor.unready() == {"broker": "blocks publishers"}
+    link.blocked = False
+    assert gateway.monitor.unready() == {}
     async with await plug_in(gateway):
         status, seconds = await refusal()
         assert status == 503
@@ -325,58 +304,35 @@ async def test_the_newest_socket_of_an_identity_wins(edge_alone):
     await second.close()
 
 
-# back-pressure
-
-
-async def test_a_session_with_a_full_queue_is_not_read_and_loses_nothing(edge_alone):
-    gateway, link = await edge_alone(pending_calls=2)
-    async with await plug_in(gateway) as station:
-        for number in range(200):
-            await say(station, 2, str(number), "Heartbeat", {})
-        await until(lambda: link.calls)
-        (connection,) = gateway.edge.registry
-        await until(lambda: not connection.session.wants_reading)
-        link.auto = True
-        link.reply(link.calls[0])
-        assert [(await hear(station))[1] for _ in range(200)] == [str(number) for number in range(200)]
-
-
-async def test_a_full_window_stops_all_sockets_and_opens_again(edge_alone):
-    gateway, link = await edge_alone(window_calls=10)
-    stations = [await plug_in(gateway, f"CP-{number}") for number in range(25)]
-    for station in stations:
-        await say(station, 2, "x", "Heartbeat", {})
-    await until(lambda: len(gateway.edge._waiting_for_room) >= 15)
-    assert len(gateway.edge.relay) == 10
-    assert gateway.monitor.unready().get("window") == "full"
+async def test_a_full_gateway_lets_a_charge_point_replace_its_own_dead_socket(edge_alone):
+    gateway, link = await edge_alone(max_connections=1)
     link.auto = True
-    for message in link.calls[:10]:
-        link.reply(message)
-    for station in stations:
-        assert (await hear(station))[:2] == [3, "x"]
-        await station.close()
-    assert len(gateway.edge.relay) == 0
+    dead, _dead_writer = await opened(gateway)
+    with pytest.raises(InvalidStatus):
+        await plug_in(gateway, "other")
+    async with await plug_in(gateway) as station:
+        assert await close_code(dead) == 1008
+        assert (await call(station, "1", "Heartbeat"))[0] == 3
+        assert len(gateway.edge.registry) == 1
 
 
-async def test_a_peer_that_does_not_read_is_not_read_and_then_ended(edge_alone):
-    gateway, link = await edge_alone(write_buffer_bytes=65536, ping_interval_seconds=0.5, missed_pings=2)
-    client = socket.create_connection(("127.0.0.1", gateway.port))
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.sendall(upgrade_request())
-    await until(lambda: len(gateway.edge.registry) == 1)
-    big = ReplyEnvelope(payload=json.dumps({"data": "x" * 60_000}).encode())
-    client.setblocking(False)
-    answered = 0
-    with client:
-        while len(gateway.edge.registry):
-            with contextlib.suppress(BlockingIOError, ConnectionError):
-                client.send(client_frame(1, b'[2,"a","Heartbeat",{}]'))
-            await asyncio.sleep(0.001)
-            for message in link.calls[answered:]:
-                link.reply(message, big)
-                answered += 1
-        # what could be written before the kernel's and our buffers were full, and not a reply more
-        assert answered < 400
+async def test_calls_before_a_goodbye_are_relayed_though_the_session_had_no_room_for_them(edge_alone):
+    gateway, link = await edge_alone(pending_calls=1, close_timeout_seconds=0.3)
+    reader, writer = await opened(gateway)
+    calls = b"".join(client_frame(1, b'[2,"%d","Heartbeat",{}]' % number) for number in range(5))
+    writer.write(calls + client_frame(8, b"\x03\xe8"))
+    assert await close_code(reader) == 1000
+    (connection,) = gateway.edge.registry
+    connection.keepalive(3)  # a ping after the end of our stream would be an error
+
+    def taken(number: int) -> bool:
+        return len(link.calls) > number
+
+    for number in range(5):
+        await until(partial(taken, number))
+        link.reply(link.calls[number])
+    await until(lambda: gateway.edge.sockets == 0)
+    assert [message.call.unique_id for message in link.calls] == ["0", "1", "2", "3", "4"]
 
 
 async def test_a_peer_that_goes_away_in_the_middle_leaves_nothing_behind(edge_alone):

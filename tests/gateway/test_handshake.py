@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.versions import Version
-from gateway.handshake import DRAINING, Accepted, Refused, decide
+from gateway.handshake import Accepted, Refused, decide
 
 ENDPOINT = "/ocpp"
 
@@ -53,14 +53,6 @@ def test_who_is_refused_and_how(path: str, offered: list[str], status: int, reas
     refused = decide(path, offered, ENDPOINT)
     assert isinstance(refused, Refused)
     assert (refused.status, refused.reason) == (status, reason)
-
-
-def test_an_unavailable_gateway_refuses_with_503_and_only_those_it_would_have_taken() -> None:
-    assert decide("/ocpp/CP-1", ["ocpp1.6"], ENDPOINT, DRAINING) is DRAINING
-    assert (DRAINING.status, DRAINING.retry_later) == (503, True)
-    refused = decide("/ocpp/CP-1", ["ocpp0.1"], ENDPOINT, DRAINING)
-    assert isinstance(refused, Refused)
-    assert refused.status == 400
 
 
 @given(st.text(max_size=200), st.lists(st.text(max_size=40), max_size=4))

@@ -30,6 +30,7 @@ class Wire:
 
     up: bool = True
     writable: bool = True
+    blocked: bool = False
     reply_queue: str = "q1"
     published: list[Published] = field(default_factory=list)
 
@@ -236,6 +237,30 @@ def test_what_the_broker_refuses_is_published_again_with_growing_pauses() -> Non
     assert pauses[3] > pauses[0]
     at.relay.reply(at.reply(1))
     assert len(at.owners.replies) == 1
+
+
+def test_a_queue_that_stays_full_is_asked_ever_less_often_whatever_other_queues_take() -> None:
+    at = Setting()
+    stuck, number, publishes = at.take(1, transaction=True), 1, 0
+    for _ in range(6000):  # a minute
+        if at.wire.published and at.wire.published[-1].token is stuck.token:
+            at.refuse(at.wire.published[-1])
+            publishes += 1
+        number += 1
+        at.confirm(at.take(number))
+        at.relay.reply(at.reply(number))
+        at.clock.time += 0.01
+        at.relay.tick(at.clock.time)
+    assert publishes < 40
+    at.wire.published.clear()
+    at.clock.time += 10
+    at.relay.tick(at.clock.time)
+    at.confirm(at.wire.published[-1])
+    at.refuse(at.take(number + 1))
+    at.wire.published.clear()
+    at.clock.time += 0.25
+    at.relay.tick(at.clock.time)
+    assert at.wire.published, "progress has made the pauses short again"
 
 
 def test_a_refused_call_that_was_abandoned_is_not_published_again() -> None:

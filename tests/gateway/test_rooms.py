@@ -3,14 +3,18 @@
 import subprocess
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.envelope import AdmissionVerdict, OutcomeEnvelope, OutcomeKind
+from contracts.broker import codec
+from contracts.envelope import AdmissionVerdict, CommandEnvelope, OutcomeEnvelope, OutcomeKind
 from contracts.process.settings import check
 from contracts.versions import Version
+from gateway.clock import Clock
+from gateway.dispatch import Dispatch
 from gateway.drain import closes_due
 from gateway.outcomes import Outcomes, PendingOutcome
 from gateway.registration import MOST_PENDING, Registrations, Standing
@@ -136,6 +140,46 @@ def test_outcomes_are_kept_until_confirmed_within_the_bound() -> None:
     assert [message.correlation_id for message in wire.published] == ["c2"]
     box.link_up()
     assert [message.correlation_id for message in wire.published] == ["c2", "c2"]
+
+
+class Encoding(Wire):
+    """Encodes as the real link does."""
+
+    def publish(self, exchange: str, routing_key: str, body: bytes, **options: Any) -> None:
+        properties = {name: value for name, value in options.items() if name != "token"}
+        codec.encode_publish(exchange, routing_key, body, frame_max=131072, **properties)
+        super().publish(exchange, routing_key, body, **options)
+
+
+def test_an_outcome_that_no_broker_can_take_is_dropped_and_holds_up_no_other() -> None:
+    wire, box = Encoding(up=False), Outcomes(5)
+    box.link = wire
+    box.tell("asker", outcome("x" * 256))
+    box.tell("asker", outcome("fine"))
+    wire.up = True
+    box.link_up()
+    assert [message.correlation_id for message in wire.published] == ["fine"]
+    assert len(box) == 1
+
+
+@pytest.mark.parametrize("command_id", ["", "x" * 37, "x" * 256])
+def test_a_command_without_a_proper_id_is_rejected_under_its_correlation_id(command_id: str) -> None:
+    wire, box = Encoding(), Outcomes(5)
+    box.link = wire
+
+    def find(_: object) -> Session | None:
+        raise AssertionError("no session is troubled with it")
+
+    def offer(_: object, __: object) -> None:
+        raise AssertionError("no session is troubled with it")
+
+    dispatch = Dispatch("gw", Clock(), box, find, offer)
+    command = CommandEnvelope(command_id=command_id, identity="CP", action="Reset", payload=b"{}", deadline_ms=0)
+    dispatch.delivered(delivery(command.encode(), correlation_id="known to the asker", reply_to="asker"))
+    (told,) = wire.published
+    answer = OutcomeEnvelope.decode(told.body)
+    assert (told.key, told.correlation_id) == ("asker", "known to the asker")
+    assert (answer.kind, answer.error_code) == (OutcomeKind.REJECTED, "bad_command_id")
 
 
 def test_an_outcome_without_an_asker_is_not_published() -> None:

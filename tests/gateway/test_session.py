@@ -1,6 +1,7 @@
 """The session state machine, input by input."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -85,6 +86,19 @@ def test_a_call_beyond_the_bound_is_not_kept() -> None:
     one.frame_received(heartbeat("a"), 0)
     one.frame_received(heartbeat("b"), 0)
     assert noticed(one.frame_received(heartbeat("c"), 0)) == [Noticed.CALL_OVER_BOUND]
+
+
+def test_a_call_in_flight_or_waiting_costs_no_more_memory_than_its_bytes() -> None:
+    one = session(enforce=False)
+    bulky = b'[2,"%d","Heartbeat",{"x":[' + b",".join([b"[]"] * 100_000) + b"]}]"
+    tracemalloc.start()
+    try:
+        for number in range(5):
+            one.frame_received(bulky % number, 0)
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert used < 6 * len(bulky)
 
 
 def test_equal_unique_ids_get_an_answer_each() -> None:
@@ -247,6 +261,14 @@ def test_commands_wait_for_each_other_but_not_for_calls() -> None:
     effects = one.frame_received(frame(4, "c1", "NotSupported", "no", {}), 1)
     assert outcomes(effects) == [("c1", OutcomeKind.CALL_ERROR, "NotSupported")]
     assert sent(effects)[0][1] == "c2"
+
+
+def test_commands_are_sent_in_the_order_they_came() -> None:
+    one = session()
+    wire = [message[1] for number in range(4) for message in sent(one.command_received(reset(f"c{number}"), 0))]
+    for number in range(4):
+        wire += [message[1] for message in sent(one.frame_received(frame(3, f"c{number}", {"status": "Accepted"}), 1))]
+    assert wire == ["c0", "c1", "c2", "c3"]
 
 
 @pytest.mark.parametrize(

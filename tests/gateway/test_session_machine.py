@@ -45,6 +45,8 @@ class SessionMachine(RuleBasedStateMachine):
         self.outcomes: Counter[str] = Counter()
         self.offers: Counter[str] = Counter()
         self.on_wire: str | None = None
+        self.offered: list[str] = []
+        self.last_sent = -1
         self.silent: set[str] = set()
 
     @initialize(version=st.sampled_from(list(Version)))
@@ -81,6 +83,9 @@ class SessionMachine(RuleBasedStateMachine):
             assert self.on_wire is None, "one command in flight at most"
             self.on_wire = message[1]
             self.frames_of[message[1]] += 1
+            position = max(at for at, command_id in enumerate(self.offered) if command_id == message[1])
+            assert position > self.last_sent, "commands are sent in the order they came"
+            self.last_sent = position
         elif message[0] in {3, 4}:
             self.answers[message[1]] += 1
             if message[1] != "-1":
@@ -159,6 +164,7 @@ class SessionMachine(RuleBasedStateMachine):
         open_now = self.offers[command_id] > self.outcomes[command_id]
         if not open_now:
             self.offers[command_id] += 1
+            self.offered.append(command_id)
         frames, wire = self.frames_of[command_id], self.on_wire
         action, payload = ("ClearCache", b"{}") if good else ("Reset", b"{}")
         self.carry_out(self.session.command_received(Command(command_id, action, payload, self.now + lasts), self.now))
