@@ -26,6 +26,7 @@ from workers.store.showing import SUBJECTS, rows_of
 
 EXIT_REFUSED = 2
 STORE_WAIT_S = 2.0
+MOST_ROWS = 100_000
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -53,9 +54,16 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_provision)
     command = commands.add_parser("show", help="show the newest rows of the store")
     command.add_argument("subject", choices=SUBJECTS)
-    command.add_argument("--limit", type=int, default=20)
+    command.add_argument("--limit", type=_row_count, default=20)
     command.set_defaults(run=_show)
     return parser
+
+
+def _row_count(text: str) -> int:
+    count = int(text)
+    if not 1 <= count <= MOST_ROWS:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {MOST_ROWS}")
+    return count
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -132,7 +140,7 @@ def _show(options: argparse.Namespace) -> int:
         for row in rows:
             table.add_row(*row)
         # Into a file or a pipe goes every column, however wide.
-        Console(width=None if sys.stdout.isatty() else 240, markup=False).print(table)
+        Console(width=None if sys.stdout.isatty() else 240, markup=False, emoji=False).print(table)
         return 0
 
     return _with_store(work)

@@ -5,6 +5,7 @@ from enum import StrEnum
 from pydantic import Field, SecretStr, field_validator
 
 from contracts.process.settings import ProcessSettings
+from workers.store.engine import url_problem
 
 DIALECTS = ("sqlite+aiosqlite://", "postgresql+asyncpg://")
 
@@ -84,6 +85,9 @@ class WorkerSettings(ProcessSettings):
     def _readable_url(cls, value: SecretStr) -> SecretStr:
         if not value.get_secret_value().startswith(DIALECTS):
             raise ValueError(f"must begin with one of {', '.join(DIALECTS)}")
+        problem = url_problem(value.get_secret_value())
+        if problem is not None:
+            raise ValueError(problem)
         return value
 
     def lanes_for(self, dialect: str) -> int:

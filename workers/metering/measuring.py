@@ -3,6 +3,7 @@
 Missing fields get the specification's defaults (1.6 7.43, 2.x SampledValueType); what is no number is kept raw.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -112,6 +113,9 @@ def _sample(
     elif unit.casefold() not in UNITS:
         flags.append("unit_unknown")
     normal_value, normal_unit = normalise(number, unit)
+    if normal_value is not None and not math.isfinite(normal_value):  # beyond what a double holds
+        number = normal_value = None
+        flags.append("unparsable")
     value = raw.get("value")
     return Sample(
         sampled_at=moment,

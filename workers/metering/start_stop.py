@@ -1,5 +1,6 @@
 """OCPP 1.6 StartTransaction and StopTransaction, read leniently; nothing here refuses. Pure."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -90,10 +91,12 @@ def read_stop(payload: Mapping[str, Any], received_at: datetime) -> Stop:
 
 
 def energy_wh(start_wh: float | None, stop_wh: float | None) -> tuple[float | None, str | None]:
-    """Energy delivered, and a flag when the meter ran backwards (an exchanged or reset meter)."""
+    """Energy delivered, and a flag when the meter ran backwards (an exchanged or reset meter) or beyond all numbers."""
     if start_wh is None or stop_wh is None:
         return None, None
     energy = stop_wh - start_wh
+    if math.isinf(energy):
+        return None, "energy_overflow"
     return (energy, None) if energy >= 0 else (None, "energy_negative")
 
 

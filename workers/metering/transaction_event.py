@@ -1,7 +1,7 @@
 """OCPP 2.x TransactionEvent: read leniently, and merged into its transaction in whatever order it comes. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +35,15 @@ class Event:
     measured: Measured
     flags: tuple[str, ...]
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether its token, if any, is the one that ends the transaction."""
+        return self.event_type == "Ended" or self.trigger_reason == "StopAuthorized"
+
+
+LONGEST_ID = 255
+"""In characters, though OCPP allows 36; what is longer fits no index and is known by its digest."""
+
 
 def read_event(identity: str, payload: Mapping[str, Any], received_at: datetime) -> Event:
     """Read it as far as can be; each oddity is a flag."""
@@ -42,6 +51,8 @@ def read_event(identity: str, payload: Mapping[str, Any], received_at: datetime)
     evse = read_object(payload.get("evse"))
     token = read_object(payload.get("idToken"))
     transaction_id, id_flag = read_text(info.get("transactionId"))
+    if transaction_id is not None and len(transaction_id) > LONGEST_ID:
+        transaction_id, id_flag = digest(transaction_id), "long"
     seq_no, seq_flag = read_int(payload.get("seqNo"))
     occurred_at, time_flag = read_time(payload.get("timestamp"), received_at)
     event_type, type_flag = read_text(payload.get("eventType"))
@@ -77,6 +88,30 @@ def read_event(identity: str, payload: Mapping[str, Any], received_at: datetime)
     )
 
 
+def is_retry(before: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:
+    """Whether a payload with the same seqNo as one `before` is the same event, and not a number used again."""
+    tokens = [read_object(one.get("idToken")).get("idToken") for one in (before, payload)]
+    named = ("eventType", "timestamp", "triggerReason")
+    return tokens[0] == tokens[1] and all(before.get(name) == payload.get(name) for name in named)
+
+
+def renumbered(event: Event, payload: Mapping[str, Any]) -> Event:
+    """The event under a key of its own, because another one has its seqNo."""
+    key = f"{event.event_key}/{digest(payload)}"
+    return replace(event, event_key=key, flags=(*event.flags, "seqNo_repeated"))
+
+
+def names_holder(known: Mapping[str, Any], event: Event) -> bool:
+    """Whether the event's token is the one that the transaction is for: the Started event's, else the first heard."""
+    if event.id_token is None or event.is_stopping:
+        return False
+    return known.get("id_token") is None or _is_first_started(known, event)
+
+
+def _is_first_started(known: Mapping[str, Any], event: Event) -> bool:
+    return event.event_type == "Started" and known.get("start_received_at") is None
+
+
 def merge(known: Mapping[str, Any], event: Event, received_at: datetime) -> dict[str, Any]:
     """The columns of the transaction that this event changes; the same whichever order events come in."""
     changes: dict[str, Any] = {}
@@ -94,10 +129,10 @@ def merge(known: Mapping[str, Any], event: Event, received_at: datetime) -> dict
         }
         if event.id_token is not None:
             changes["stop_token"] = event.id_token
-    elif event.id_token is not None and known.get("id_token") is None:
+    if event.id_token is not None and names_holder(known, event):
         changes |= {"id_token": event.id_token, "token_key": token_key(event.id_token)}
-    _merge_registers(known, event, changes)
-    flags = join_flags(known.get("flags") or "", *event.flags)
+    energy_flag = _merge_registers(known, event, changes)
+    flags = join_flags(known.get("flags") or "", *event.flags, *([energy_flag] if energy_flag else []))
     if flags != (known.get("flags") or ""):
         changes["flags"] = flags
     return changes
@@ -107,7 +142,7 @@ def _merge_progress(known: Mapping[str, Any], event: Event, changes: dict[str, A
     began = known.get("started_at")
     # Until the Started event is heard, the earliest one stands for it.
     stands_in = known.get("start_received_at") is None and (began is None or event.occurred_at < began)
-    if event.event_type == "Started" or stands_in:
+    if _is_first_started(known, event) or stands_in:
         changes["started_at"] = event.occurred_at
     if event.charging_state is not None and event.seq_no is not None:
         last = known.get("charging_state_seq")
@@ -115,7 +150,7 @@ def _merge_progress(known: Mapping[str, Any], event: Event, changes: dict[str, A
             changes |= {"charging_state": event.charging_state, "charging_state_seq": event.seq_no}
 
 
-def _merge_registers(known: Mapping[str, Any], event: Event, changes: dict[str, Any]) -> None:
+def _merge_registers(known: Mapping[str, Any], event: Event, changes: dict[str, Any]) -> str | None:
     first_at, first = known.get("meter_start_at"), known.get("meter_start_wh")
     last_at, last = known.get("meter_stop_at"), known.get("meter_stop_wh")
     for sample in energy_registers(event.measured.samples):
@@ -132,5 +167,4 @@ def _merge_registers(known: Mapping[str, Any], event: Event, changes: dict[str, 
         "energy_wh": energy,
     }
     changes |= {column: value for column, value in found.items() if value != known.get(column)}
-    if flag is not None:
-        changes["flags"] = join_flags(known.get("flags") or "", flag)
+    return flag

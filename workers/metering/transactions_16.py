@@ -31,6 +31,14 @@ class Transactions16:
             # Without a usable timestamp an ended transaction looks like the next one: take the arrival for it.
             key = digest(key, call.received_at.isoformat())
             known = await transaction_records.find_by_key(store, call.identity, key)
+            if known is None:  # no redelivery; a retry comes while its transaction is active
+                known = await transaction_records.find_active(
+                    store,
+                    call.identity,
+                    connector_id=start.connector_id,
+                    token_key=token_key(start.id_tag),
+                    meter_start_wh=start.meter_start_wh,
+                )
         if known is None:
             known = await self._insert(call, start, key, store)
         return Answer({"transactionId": known["id"], "idTagInfo": known["token_reply"]})
@@ -81,17 +89,17 @@ class Transactions16:
         if stop.transaction_id is not None and is_assignable(stop.transaction_id):
             known = await transaction_records.find_by_id(store, call.identity, stop.transaction_id)
         if known is not None and known["stop_key"] == stop.natural_key:
+            _keep_data(call, known, store)  # a retry may bring what the first one had no room for
             return Answer(known["stop_reply"])
         reply: dict[str, Any] = {}
         if stop.id_tag is not None:
             reply["idTagInfo"] = _info(await self._judge(call, store, stop.id_tag, connector_id=None, stopping=True))
         if known is None:
             reason = "transaction_unknown" if is_assignable(stop.transaction_id) else "transaction_unassigned"
-            park_call(
-                call, store, reason, stop.natural_key, "" if stop.transaction_id is None else str(stop.transaction_id)
-            )
+            reference = "" if stop.transaction_id is None else str(stop.transaction_id)
+            park_call(call, store, reason, digest(call.payload), reference)
         elif known["state"] == "ended":
-            park_call(call, store, "transaction_ended_before", stop.natural_key, str(known["id"]))
+            park_call(call, store, "transaction_ended_before", digest(call.payload), str(known["id"]))
         else:
             await self._end(call, stop, known, reply, store)
         return Answer(reply)
@@ -119,11 +127,7 @@ class Transactions16:
                 "flags": join_flags(known["flags"], *flags),
             },
         )
-        origin = Origin(
-            call.identity, call.received_at, connector_id=known["connector_id"], transaction_ref=str(known["id"])
-        )
-        measured = read_meter_values(call.payload.get("transactionData"), origin, is_2x=False)
-        keep_samples(call, store, measured)
+        _keep_data(call, known, store)
 
     async def meter_values(self, call: IncomingCall, store: StoreTransaction) -> Reply:
         """Store every sample; the confirmation never depends on what they say (4.7)."""
@@ -159,7 +163,15 @@ class Transactions16:
             identity=call.identity,
             connector_id=connector_id,
             stopping=stopping,
+            starting=not stopping,
         )
+
+
+def _keep_data(call: IncomingCall, known: Mapping[str, Any], store: StoreTransaction) -> None:
+    origin = Origin(
+        call.identity, call.received_at, connector_id=known["connector_id"], transaction_ref=str(known["id"])
+    )
+    keep_samples(call, store, read_meter_values(call.payload.get("transactionData"), origin, is_2x=False))
 
 
 def _info(verdict: TokenVerdict) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from workers.metering.keeping import count_flags, keep_samples, park_call, schema_flag
 from workers.metering.measuring import Origin, read_meter_values
-from workers.metering.transaction_event import Event, merge, read_event
+from workers.metering.transaction_event import Event, is_retry, merge, names_holder, read_event, renumbered
 from workers.runtime.calls import Answer, IncomingCall, Reply
 from workers.runtime.reading import INT32_MAX, read_int, write_time
 from workers.settings import UnknownTokens, WorkerSettings
@@ -27,9 +27,13 @@ class Transactions2x:
         event = read_event(call.identity, call.payload, call.received_at)
         reference = event.transaction_id
         if reference is not None:
-            before = await transaction_records.event_reply(store, call.identity, reference, event.event_key)
+            before = await transaction_records.find_event(store, call.identity, reference, event.event_key)
+            if before is not None and not is_retry(before.payload, call.payload):
+                # A station that counts wrongly: its data is stored, and its token judged, like any other's.
+                event = renumbered(event, call.payload)
+                before = await transaction_records.find_event(store, call.identity, reference, event.event_key)
             if before is not None:
-                return Answer(before)
+                return Answer(before.reply)
         verdict = await self._judge(call, event, store)
         reply = {} if verdict is None else {"idTokenInfo": _info(verdict)}  # E01.FR.12
         if reference is None:
@@ -62,7 +66,8 @@ class Transactions2x:
             call.handled_at,
             accept_unknown=self._accept_unknown,
             identity=call.identity,
-            stopping=event.event_type == "Ended",
+            stopping=event.is_stopping,
+            starting=not event.is_stopping,
         )
 
     async def _merge(
@@ -88,13 +93,13 @@ class Transactions2x:
             if known is None:
                 raise LookupError("a transaction that was just there is gone")
         changes = {**merge(known, event, call.received_at), **_verdict_columns(known, event, verdict)}
-        if event.event_type == "Started":
+        if event.event_type == "Started" and known["start_received_at"] is None:
             changes["start_received_at"] = call.received_at
         await transaction_records.change(store, known["id"], changes)
 
 
 def _verdict_columns(known: Mapping[str, Any], event: Event, verdict: TokenVerdict | None) -> dict[str, Any]:
-    if verdict is None or event.event_type == "Ended" or known.get("token_status") is not None:
+    if verdict is None or not names_holder(known, event):
         return {}
     return {"token_status": verdict.status, "group_token": verdict.group_token, "token_reply": _info(verdict)}
 

@@ -1,7 +1,7 @@
 """One attempt at a batch: everything in one database transaction, nothing said before it is committed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from time import perf_counter
 
@@ -51,8 +51,9 @@ class CallAttempt:
 
     async def run(self, batch: Sequence[Work]) -> Attempted:
         """Raises StoreUnavailableError, or what a handler raises; then nothing is stored and nothing may be said."""
-        calls = [work.call for work in batch if work.call is not None]
         now = self._now()
+        # A Call may have waited since it came, for the database above all: it is answered by the time it is now.
+        calls = [replace(work.call, handled_at=now) for work in batch if work.call is not None]
         bodies: list[bytes | None] = []
         outcomes: list[str] = []
         service = self._definition.service.value

@@ -10,6 +10,7 @@ from contracts.actions import TRANSACTION_ACTIONS, Service
 from contracts.envelope import CallEnvelope, Envelope
 from contracts.schemas import Violation
 from contracts.versions import ErrorKind, Version
+from workers.runtime.reading import MOST_LEVELS, cut_depth
 from workers.store.engine import StoreTransaction
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def incoming(envelope: CallEnvelope, received_at: datetime, handled_at: datetime
         version=envelope.version,
         action=envelope.action,
         unique_id=envelope.unique_id,
-        payload=envelope.payload(),
+        payload=_storable(envelope),
         received_at=received_at,
         handled_at=handled_at,
         gateway=envelope.gateway,
@@ -67,6 +68,15 @@ def incoming(envelope: CallEnvelope, received_at: datetime, handled_at: datetime
         epoch=envelope.epoch,
         violation=violation,
     )
+
+
+def _storable(envelope: CallEnvelope) -> dict[str, Any]:
+    payload = envelope.payload()
+    # Only a frame with so many brackets can be that deep; few are worth the walk.
+    if envelope.frame.count(b"{") + envelope.frame.count(b"[") > MOST_LEVELS:
+        cut: dict[str, Any] = cut_depth(payload)
+        return cut
+    return payload
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 INT32_MAX = 2**31 - 1
+MOST_LEVELS = 200
+"""JSON is read deeper (1024 levels) than it is written (254), and what we take must be storable."""
 _PLAUSIBLE_FROM = datetime(2010, 1, 1, tzinfo=UTC)  # before OCPP 1.5 nobody sent one
 _AHEAD = timedelta(days=1)
 
@@ -86,6 +88,17 @@ def read_list(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return [value]
     return value if isinstance(value, list) else []
+
+
+def cut_depth(value: Any, levels: int = MOST_LEVELS) -> Any:
+    """The value with everything below so many levels of lists and objects replaced by a word."""
+    if not isinstance(value, (dict, list)):
+        return value
+    if levels == 0:
+        return "(nested too deeply)"
+    if isinstance(value, dict):
+        return {key: cut_depth(item, levels - 1) for key, item in value.items()}
+    return [cut_depth(item, levels - 1) for item in value]
 
 
 def write_time(moment: datetime) -> str:

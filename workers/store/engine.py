@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import Executable, Row, event, make_url, text
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -14,7 +14,10 @@ from workers.errors import StoreUnavailableError
 SQLITE_BUSY_MS = 10_000
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_S = 30
-_ENVIRONMENT_STATES = ("42P01", "42501")  # a missing table or right is the environment's fault, not the Call's
+_ENVIRONMENT_STATES = ("42P01", "42703", "42501")
+"""A missing table, column or right is the environment's fault, not the Call's."""
+_DATA_CLASSES = ("21", "22", "23", "54")
+"""Cardinality, data, constraints, and limits that the data exceeds: trying again would only hold up the others."""
 
 
 class StoreTransaction:
@@ -59,6 +62,15 @@ class StoreTransaction:
         for statement, rows in self._appended.items():
             await self.connection.execute(statement, rows)
         self._appended.clear()
+
+
+def url_problem(url: str) -> str | None:
+    """What is wrong with a database URL, without a word of it: it holds a password."""
+    try:
+        make_url(url)
+    except (ArgumentError, ValueError):
+        return "cannot be read; in a user name or password write @ : / as %40 %3A %2F"
+    return None
 
 
 class Store:
@@ -114,7 +126,7 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, ProgrammingError):
         return state in _ENVIRONMENT_STATES
     # asyncpg refuses values on the client's side with an InterfaceError that is also a ValueError.
-    return not isinstance(getattr(error.orig, "__cause__", None), ValueError) and not state.startswith(("22", "23"))
+    return not isinstance(getattr(error.orig, "__cause__", None), ValueError) and not state.startswith(_DATA_CLASSES)
 
 
 def _short(error: BaseException) -> str:

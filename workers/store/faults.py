@@ -113,6 +113,8 @@ class ConnectorReport:
 async def note_connector(transaction: StoreTransaction, report: ConnectorReport) -> bool:
     """Keep a report and make it the connector's state unless a newer one is; whether it is the state now.
 
+    Of two at the same moment, as clocks that count whole seconds make them, the one that arrived later is newer.
+
     A retried report leaves the state as it is and adds nothing to the history (written just before the commit).
     """
     state = {
@@ -129,7 +131,7 @@ async def note_connector(transaction: StoreTransaction, report: ConnectorReport)
     }
     # First the state: its row is locked until the commit, which puts two writers for one connector in order.
     changed = columns_but(connector_states, _STATE_KEYS)
-    statement = upsert(connector_states, transaction.dialect, _STATE_KEYS, changed, "reported_at")
+    statement = upsert(connector_states, transaction.dialect, _STATE_KEYS, changed, "reported_at", "received_at")
     is_newest = await transaction.run(statement, state) > 0
     entry = {**state, "entry_key": report.entry_key, "late": not is_newest}
     transaction.append(insert_new(connector_history, transaction.dialect), entry)

@@ -111,7 +111,7 @@ configuration_pushes = Table(
 tokens = Table(
     "tokens",
     metadata,
-    _key("token_key"),  # the idTag or idToken, case-folded
+    _key("token_key"),  # the idTag or idToken, case-folded; a digest where that is too long
     Column("id_token", PlainText, nullable=False),
     _text("status", default="Accepted"),
     Column("expires_at", UtcTime),

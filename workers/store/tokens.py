@@ -1,5 +1,6 @@
 """Tokens (idTag, idToken): what is on record, and the one decision that authorization and metering share."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,6 +28,13 @@ _ELSEWHERE = (
     .label("busy")
 )
 _FIND = select(tokens, _ELSEWHERE).where(tokens.c.token_key == bindparam("wanted"))
+_CLAIM = (
+    select(tokens.c.token_key)
+    .where(tokens.c.token_key == bindparam("wanted"), not_(tokens.c.concurrent))
+    .with_for_update(key_share=True)
+)
+LONGEST_KEY = 255
+"""In characters; an index entry of PostgreSQL holds some 2,700 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,8 @@ class TokenVerdict:
 
 def token_key(id_token: str) -> str:
     """Tokens are the same whatever their letter case (OCPP 1.6 7.28, errata 3.74)."""
-    return id_token.strip().casefold()
+    key = id_token.strip().casefold()
+    return key if len(key) <= LONGEST_KEY else hashlib.blake2b(key.encode("utf-8", "replace")).hexdigest()
 
 
 def decide(token: Token | None, now: datetime, *, busy_elsewhere: bool, accept_unknown: bool) -> TokenVerdict:
@@ -79,14 +88,19 @@ async def judge(
     identity: str,
     connector_id: int | None = None,
     stopping: bool = False,
+    starting: bool = False,
 ) -> TokenVerdict:
     """Look the token up and decide.
 
     It counts as busy while it has an active transaction at another charge point, or, with a connector given,
     anywhere but on that connector: an Authorize at the same charge point may be meant to stop. A token that is stopping
-    something is never busy.
+    something is never busy. One that is `starting` is locked until the commit: of two starts at the same time the
+    second one must see the first.
     """
-    parameters = {"wanted": token_key(id_token), "here": identity, "connector": connector_id}
+    wanted = token_key(id_token)
+    if starting and transaction.dialect != "sqlite":  # which has one writer anyway
+        await transaction.first(_CLAIM, {"wanted": wanted})
+    parameters = {"wanted": wanted, "here": identity, "connector": connector_id}
     row = await transaction.first(_FIND, parameters)
     if row is None:
         return decide(None, now, busy_elsewhere=False, accept_unknown=accept_unknown)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, or_, select, update
+from sqlalchemy import Double, Integer, Row, bindparam, or_, select, update
 
 from workers.store.engine import StoreTransaction
 from workers.store.tables import transaction_events, transactions
@@ -17,6 +17,19 @@ _BY_KEY = (
 )
 _BY_ID = (
     select(_t).where(_t.c.identity == bindparam("who"), _t.c.id == bindparam("wanted", type_=Integer)).with_for_update()
+)
+_ACTIVE = (
+    select(_t)
+    .where(
+        _t.c.identity == bindparam("who"),
+        _t.c.state == "active",
+        _t.c.connector_id.is_not_distinct_from(bindparam("connector", type_=Integer)),
+        _t.c.token_key == bindparam("token"),
+        _t.c.meter_start_wh.is_not_distinct_from(bindparam("meter", type_=Double)),
+    )
+    .order_by(_t.c.id.desc())
+    .limit(1)
+    .with_for_update()
 )
 _ABANDON = (
     update(_t)
@@ -32,7 +45,7 @@ _ABANDON = (
     )
     .values(state="abandoned")
 )
-_EVENT = select(transaction_events.c.reply).where(
+_EVENT = select(transaction_events.c.reply, transaction_events.c.payload).where(
     transaction_events.c.identity == bindparam("who"),
     transaction_events.c.transaction_ref == bindparam("ref"),
     transaction_events.c.event_key == bindparam("event"),
@@ -42,6 +55,21 @@ _EVENT = select(transaction_events.c.reply).where(
 async def find_by_key(transaction: StoreTransaction, identity: str, natural_key: str) -> Mapping[str, Any] | None:
     """The transaction that this Start (1.6) or transactionId (2.x) began; locked until the commit."""
     row = await transaction.first(_BY_KEY, {"who": identity, "natural": natural_key})
+    return None if row is None else row._asdict()
+
+
+async def find_active(
+    transaction: StoreTransaction,
+    identity: str,
+    *,
+    connector_id: int | None,
+    token_key: str,
+    meter_start_wh: float | None,
+) -> Mapping[str, Any] | None:
+    """The newest active transaction that looks like this, for a Start without a usable time; locked as above."""
+    row = await transaction.first(
+        _ACTIVE, {"who": identity, "connector": connector_id, "token": token_key, "meter": meter_start_wh}
+    )
     return None if row is None else row._asdict()
 
 
@@ -78,10 +106,9 @@ async def abandon_older(
     )
 
 
-async def event_reply(transaction: StoreTransaction, identity: str, reference: str, event_key: str) -> Any | None:
-    """How this TransactionEvent was answered before, or None when it is new."""
-    row = await transaction.first(_EVENT, {"who": identity, "ref": reference, "event": event_key})
-    return None if row is None else row.reply
+async def find_event(transaction: StoreTransaction, identity: str, reference: str, event_key: str) -> Row[Any] | None:
+    """Reply and payload of the TransactionEvent with this key, or None when it is new."""
+    return await transaction.first(_EVENT, {"who": identity, "ref": reference, "event": event_key})
 
 
 async def record_event(transaction: StoreTransaction, values: Mapping[str, Any]) -> None:

@@ -134,6 +134,8 @@ async def _registers(
             _s.c.transaction_ref.in_({reference for _, reference in keys}),
             _s.c.measurand == _REGISTER,
             _s.c.phase == "",
+            _s.c.location == "Outlet",
+            _s.c.normal_unit == "Wh",
             _s.c.normal_value.is_not(None),
         )
         .group_by(_s.c.identity, _s.c.transaction_ref)

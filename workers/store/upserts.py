@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Insert, Table, and_
+from sqlalchemy import Insert, Table, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 
@@ -26,13 +26,15 @@ def insert_new_returning(table: Table, dialect: str, column: str) -> Any:
 
 
 @cache
-def upsert(
-    table: Table, dialect: str, keys: tuple[str, ...], update: tuple[str, ...], newer: str | None = None
-) -> Insert:
-    """Insert, or update those columns of the row with these keys; with `newer`, only if that column grows or stays."""
+def upsert(table: Table, dialect: str, keys: tuple[str, ...], update: tuple[str, ...], *newer: str) -> Insert:
+    """Insert, or update those columns of the row with these keys; with `newer`, only if those columns grow or stay.
+
+    Of several the first one decides, then the next.
+    """
     statement = _insert(table, dialect)
     changes = {name: statement.excluded[name] for name in update}
-    where = None if newer is None else and_(statement.excluded[newer] >= table.c[newer])
+    new, known = (tuple_(*(columns[name] for name in newer)) for columns in (statement.excluded, table.c))
+    where = new >= known if newer else None
     built: Insert = statement.on_conflict_do_update(index_elements=list(keys), set_=changes, where=where)
     return built
 

@@ -204,3 +204,15 @@ async def test_an_offline_queue_that_is_sent_twice_changes_nothing_the_second_ti
         )
         assert all(before[1] <= after[0] for before, after in pairwise(intervals))
         assert sum(row.ended_at is None for row in seen if row.connector_id == connector) <= 1
+
+
+async def test_a_redelivered_report_does_not_undo_the_next_one_of_the_same_second(database_url):
+    async with migrated_store(database_url) as store, store.transaction() as transaction:
+        faulted = status16(0, "Faulted", "GroundFailure")
+        healthy = call("StatusNotification", status16(0).payload, after_s=0.4)
+        for one in (faulted, healthy, faulted):
+            await handle(transaction, one)
+        (state,) = await faults.list_connectors(transaction, "CP-1")
+        assert state.status == "Available"
+        assert not await faults.list_faults(transaction, open_only=True)
+        assert len(await faults.connector_reports(transaction, Spot("CP-1", 0, 1))) == 2

@@ -129,3 +129,19 @@ async def test_a_worker_waits_for_its_database_and_still_obeys_sigterm(amqp_url)
         process.send_signal(signal.SIGTERM)
         await process.communicate()
         assert process.returncode == 0
+
+
+def test_a_database_url_that_cannot_be_read_is_told_without_its_password():
+    for command in (["check-config"], ["show", "transactions"], ["migrate"]):
+        done = worker(*command, env=environment("postgresql+asyncpg://u:pa@12:hush@127.0.0.1/db"))
+        assert done.returncode == 2
+        assert "DATABASE_URL" in done.stderr
+        assert "hush" not in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_show_takes_no_row_count_that_the_database_refuses(sqlite_url):
+    for limit in ("0", "-1", str(2**70), "many"):
+        done = worker("show", "transactions", "--limit", limit, env=environment(sqlite_url))
+        assert done.returncode == 2
+        assert "--limit" in done.stderr

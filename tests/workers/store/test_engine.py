@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tests.support.worker_store import all_rows, migrated_store
 from workers.errors import StoreUnavailableError
@@ -139,3 +139,22 @@ async def test_two_writers_of_one_sqlite_file_take_turns(tmp_path):
         await asyncio.gather(write(one, "A"), write(two, "B"))
         assert len(await all_rows(one, tables.charge_points)) == 40
         await two.close()
+
+
+@pytest.mark.parametrize("state", ["54000", "54001", "21000"])
+async def test_a_limit_that_the_data_exceeds_is_not_taken_for_an_outage(postgres_url, state):
+    store = Store(postgres_url)
+    with pytest.raises(DBAPIError) as caught:
+        async with store.transaction() as transaction:
+            await transaction.run(text(f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{state}'; END $$"))
+    assert not is_transient(caught.value)
+    await store.close()
+
+
+@pytest.mark.parametrize("state", ["40001", "40P01", "53100", "57P01", "25006", "42P01", "42703", "55P03"])
+async def test_what_the_environment_must_mend_is_an_outage(postgres_url, state):
+    store = Store(postgres_url)
+    with pytest.raises(StoreUnavailableError):
+        async with store.transaction() as transaction:
+            await transaction.run(text(f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{state}'; END $$"))
+    await store.close()
