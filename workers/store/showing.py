@@ -4,37 +4,58 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, Table, select
 
+from workers.store.device_model import device_events, device_variables
 from workers.store.engine import StoreTransaction
-from workers.store.tables import charge_points, configuration_pushes, meter_samples, parked_messages, tokens
+from workers.store.faults import faults
+from workers.store.job_tables import jobs
+from workers.store.security_events import security_events
+from workers.store.tables import (
+    charge_points,
+    configuration_pushes,
+    connector_states,
+    data_transfers,
+    meter_samples,
+    parked_messages,
+    tokens,
+)
 from workers.store.transactions import list_transactions
 
-_c, _s, _p, _q, _k = charge_points.c, meter_samples.c, parked_messages.c, configuration_pushes.c, tokens.c
+
+def _newest(table: Table, order: str, columns: str) -> Select[Any]:
+    return select(*(table.c[name] for name in columns.split())).order_by(table.c[order].desc())
+
+
 _QUERIES: dict[str, Select[Any]] = {
-    "charge-points": select(
-        _c.identity,
-        _c.registration,
-        _c.ocpp_version,
-        _c.vendor,
-        _c.model,
-        _c.firmware_version,
-        _c.booted_at,
-        _c.last_heartbeat_at,
-    ).order_by(_c.booted_at.desc()),
-    "samples": select(
-        _s.sampled_at,
-        _s.identity,
-        _s.transaction_ref,
-        _s.measurand,
-        _s.phase,
-        _s.normal_value,
-        _s.normal_unit,
-        _s.flags,
-    ).order_by(_s.sampled_at.desc()),
-    "parked": select(_p.received_at, _p.identity, _p.action, _p.reason, _p.transaction_ref).order_by(_p.id.desc()),
-    "configuration": select(_q.identity, _q.key, _q.value, _q.status, _q.finished_at).order_by(_q.requested_at.desc()),
-    "tokens": select(_k.id_token, _k.status, _k.expires_at, _k.group_token, _k.concurrent).order_by(_k.token_key),
+    "charge-points": _newest(
+        charge_points,
+        "booted_at",
+        "identity registration ocpp_version vendor model firmware_version booted_at last_heartbeat_at",
+    ),
+    "connectors": _newest(
+        connector_states,
+        "reported_at",
+        "identity evse_id connector_id status error_code vendor_error_code reported_at",
+    ),
+    "faults": _newest(faults, "number", "identity evse_id connector_id place code kind started_at ended_at duration_s"),
+    "samples": _newest(
+        meter_samples,
+        "sampled_at",
+        "sampled_at identity transaction_ref measurand phase normal_value normal_unit flags",
+    ),
+    "parked": _newest(parked_messages, "id", "received_at identity action reason transaction_ref"),
+    "configuration": _newest(configuration_pushes, "requested_at", "identity key value status finished_at"),
+    "jobs": _newest(jobs, "number", "job_id identity action state attempts created_at deadline_at ended_at"),
+    "security-events": _newest(security_events, "number", "occurred_at identity type tech_info"),
+    "device-events": _newest(
+        device_events, "number", "occurred_at identity component variable actual_value trigger cleared"
+    ),
+    "variables": _newest(
+        device_variables, "identity", "identity component evse_id variable attribute value mutability"
+    ),
+    "data-transfers": _newest(data_transfers, "received_at", "received_at identity vendor_id message_id status"),
+    "tokens": _newest(tokens, "token_key", "id_token status expires_at group_token concurrent"),
 }
 _TRANSACTION_COLUMNS = (
     "id",
