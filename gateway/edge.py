@@ -137,9 +137,9 @@ class Edge:
     def requested(self, connection: Connection, path: str, offered: Sequence[str]) -> None:
         verdict = handshake.decide(path, offered, self.settings.endpoint_path)
         if isinstance(verdict, Refused):
-            connection.refuse(verdict)
+            self._refuse(connection, verdict, path=path.partition("?")[0][:200])
         elif (unavailable := self.unavailable(verdict.identity)) is not None:
-            connection.refuse(unavailable)
+            self._refuse(connection, unavailable, identity=verdict.identity)
         elif self.settings.registration is Registration.OPEN:
             self._admit(connection, verdict)
         else:
@@ -266,12 +266,20 @@ class Edge:
         if standing is Standing.KNOWN:
             self._admit(connection, accepted)
         else:
-            connection.refuse(handshake.UNKNOWN if standing is Standing.UNKNOWN else handshake.UNDECIDED)
+            refused = handshake.UNKNOWN if standing is Standing.UNKNOWN else handshake.UNDECIDED
+            self._refuse(connection, refused, identity=accepted.identity)
+
+    def _refuse(self, connection: Connection, refused: Refused, **who: str) -> None:
+        connection.refuse(refused)
+        if self._throttle.passes(self.clock.now()):
+            self._log.info(
+                "handshake.refused", status=refused.status, reason=refused.reason, remote=connection.remote, **who
+            )
 
     def _admit(self, connection: Connection, accepted: Accepted) -> None:
         unavailable = self.unavailable(accepted.identity)
         if unavailable is not None:
-            connection.refuse(unavailable)
+            self._refuse(connection, unavailable, identity=accepted.identity)
             return
         if not connection.upgrade(accepted):
             return

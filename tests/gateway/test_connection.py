@@ -5,6 +5,7 @@ import zlib
 from functools import partial
 
 import pytest
+from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
 from contracts.envelope import AdmissionVerdict
@@ -96,6 +97,19 @@ async def test_frames_sent_with_the_request_are_kept(edge_alone):
     reader, _writer = await raw(gateway, upgrade_request() + frame)
     assert (await head_of(reader))[0] == 101
     assert await asyncio.wait_for(reader.readexactly(16), 10) == b'\x81\x0e[3,"early",{}]'
+
+
+async def test_refused_handshakes_are_logged_with_who_and_why_but_never_flood_the_log(edge_alone):
+    with capture_logs() as logs:
+        gateway, _ = await edge_alone()
+        for _ in range(200):
+            reader, _writer = await raw(gateway, upgrade_request("/ocpp/CP%201/more?password=topsecret"))
+            assert (await head_of(reader))[0] == 400
+    refusals = [line for line in logs if line["event"] == "handshake.refused"]
+    assert 0 < len(refusals) < 200
+    assert refusals[0]["reason"] == "bad_identity"
+    assert refusals[0]["path"] == "/ocpp/CP%201/more"
+    assert "topsecret" not in str(logs)
 
 
 # registration policy `closed`
