@@ -30,13 +30,14 @@ REPLACED = 1008
 """Close code of a socket whose charge point has connected anew: a policy of ours, not an error of its own."""
 
 _SPARE_SOCKETS = 100
-_LOGGED = {
+LOGGED = {
     Noticed.MALFORMED: "frame.malformed",
     Noticed.CALL_TIMEOUT: "call.timeout",
     Noticed.UNROUTABLE: "call.unroutable",
     Noticed.RESULT_REFUSED: "result.refused",
     Noticed.CALL_OVER_BOUND: "call.over_bound",
 }
+"""What sessions notice and an operator may want to follow; the other kinds are only counted."""
 
 
 class _Tally:
@@ -341,7 +342,7 @@ class Edge:
 
     def _notice(self, session: Session, notice: Notice) -> None:
         self._notices[notice.kind].inc()
-        event = _LOGGED.get(notice.kind)
+        event = LOGGED.get(notice.kind)
         if event is not None and self._throttle.passes(self.clock.now()):
             self._log.warning(event, identity=session.identity, session=session.session_id, detail=notice.detail)
 

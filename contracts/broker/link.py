@@ -16,7 +16,7 @@ from uuid import uuid4
 import structlog
 from pamqp import base, commands
 
-from contracts.broker import codec
+from contracts.broker import codec, metrics
 from contracts.broker.codec import Delivery, Returned
 from contracts.broker.declare import declare_on
 from contracts.broker.endpoint import BrokerEndpoint
@@ -133,6 +133,7 @@ class BrokerLink:
                     attempt = 0
                 wait_s = backoff_s(attempt, random.random())  # noqa: S311 - jitter, not a secret
                 attempt += 1
+                metrics.FAILED.inc()
                 self._log.warning("broker.disconnected", reason=reason, retry_in_s=round(wait_s, 2))
                 await asyncio.sleep(wait_s)
         finally:
@@ -242,6 +243,8 @@ class BrokerLink:
             # publishers reads no more from us.
             answers = self._consume(wire)
             self._wire = wire
+            metrics.LINK_UP.set(1)
+            metrics.CONNECTED.inc()
             self._log.info("broker.connected", name=self._name)
             self._tell(self._listener.link_up)
             async with asyncio.timeout(RPC_TIMEOUT_S):
@@ -286,5 +289,6 @@ class BrokerLink:
         if self._wire is None:
             return
         self._wire = None
+        metrics.LINK_UP.set(0)
         self._tokens = {}
         self._tell(self._listener.link_down)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import commands, frame
+from prometheus_client import REGISTRY
 
 from contracts import topology
 from contracts.actions import Service
@@ -187,6 +188,17 @@ async def test_a_silent_broker_is_given_up_and_found_again(amqp_url: str) -> Non
         await recorder.until(lambda: recorder.downs == 1)
         proxy.flow()
         await recorder.until(lambda: recorder.ups == 2)
+
+
+async def test_the_link_tells_its_state_to_prometheus(amqp_url: str) -> None:
+    def connected() -> float:
+        return REGISTRY.get_sample_value("ocpp_broker_connected_total") or 0.0
+
+    before = connected()
+    async with linked(amqp_url):
+        assert connected() == before + 1
+        assert REGISTRY.get_sample_value("ocpp_broker_link_up") == 1
+    assert REGISTRY.get_sample_value("ocpp_broker_link_up") == 0
 
 
 async def test_an_idle_link_stays_up_by_heartbeats(amqp_url: str) -> None:

@@ -1,0 +1,73 @@
+"""Writes docs/observing.md, the metrics and log events of every process, from the code; `make docs` runs it."""
+
+import ast
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client.metrics import MetricWrapperBase
+
+from gateway.edge import LOGGED
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "observing.md"
+LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
+HEAD = """# What the processes show
+
+Every process serves `/metrics` (Prometheus), `/healthz` (alive; never depends on broker or database) and `/readyz`
+(may take new work; the body names each check) on `OCPP_MONITOR_PORT`. Logs are JSON lines, or console lines on a
+terminal; each has `event`, `level`, `timestamp`, `process`, and the fields named here. One charge point's story is the
+lines with its `identity`; a session's are those with its `session`. Payloads, tokens and credentials are never logged,
+and no metric has an identity for a label. These names are part of the contract. This page is made from the code by
+`make docs`.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD]
+    for title, module in (
+        ("broker link", "contracts.broker.metrics"),
+        ("gateway", "gateway.metrics"),
+        ("workers", "workers.metrics"),
+    ):
+        rows = sorted(_metrics(module))
+        parts.append(f"\n## Metrics of the {title}\n\n" + _table(("metric", "kind", "labels", "meaning"), rows))
+    for package in ("contracts", "gateway", "workers"):
+        noticed = {(f"`{name}`", "warning", "`identity`, `session`, `detail`") for name in LOGGED.values()}
+        rows = sorted({*_events(package), *(noticed if package == "gateway" else ())})
+        parts.append(f"\n## Log events of {package}\n\n" + _table(("event", "level", "fields"), rows))
+    return "".join(parts)
+
+
+def _metrics(module: str) -> Iterator[tuple[str, ...]]:
+    for metric in vars(importlib.import_module(module)).values():
+        if isinstance(metric, MetricWrapperBase):
+            (family,) = metric.describe()
+            suffix = "_total" if family.type == "counter" else ""
+            labels = ", ".join(f"`{name}`" for name in metric._labelnames)  # noqa: SLF001 - there is no public way
+            yield f"`{family.name}{suffix}`", family.type, labels, family.documentation
+
+
+def _events(package: str) -> Iterator[tuple[str, ...]]:
+    for file in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            name = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+            if node.func.attr in LEVELS and isinstance(name, str) and "." in name and " " not in name:
+                fields = ", ".join(f"`{word.arg}`" for word in node.keywords if word.arg and word.arg != "exc_info")
+                yield f"`{name}`", "error" if node.func.attr == "exception" else node.func.attr, fields
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return (
+        "\n".join([*lines, *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)])
+        + "\n"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(PAGE.write_text(page()) and 0)
