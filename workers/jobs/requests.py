@@ -68,7 +68,7 @@ def _fit(action: str, payload: dict[str, Any], version: Version | None) -> Prepa
     bare = {key: value for key, value in payload.items() if key != "requestId"}
     reasons = []
     for candidate in [version] if version else Version:
-        if (candidate, action, Part.REQUEST) not in schemas.compiled():
+        if not schemas.exists(candidate, action, Part.REQUEST):
             continue
         violation = schemas.outbound_violation(candidate, action, Part.REQUEST, {**bare, "requestId": 1})
         if violation is None:
