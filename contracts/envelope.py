@@ -15,7 +15,6 @@ from contracts.errors import EnvelopeError
 from contracts.versions import ErrorKind, Version
 
 FORMAT_VERSION = 1
-CONTENT_TYPE = "application/msgpack"
 MAX_BYTES = 4 * 1024 * 1024
 
 

@@ -13,7 +13,7 @@ from pamqp import base, decode, frame
 
 from contracts.errors import BrokerRefusedError
 
-METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
+METHOD, HEADER, BODY = 1, 2, 3
 FRAME_END = b"\xce"
 FRAME_OVERHEAD = 8
 FRAME_MAX = 131072

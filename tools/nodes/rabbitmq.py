@@ -82,11 +82,6 @@ class PrivateRabbit:
         return f"http://guest:guest@127.0.0.1:{self._port('management')}"
 
     @property
-    def metrics_url(self) -> str:
-        """What Prometheus would scrape."""
-        return f"http://127.0.0.1:{self._port('prometheus')}/metrics"
-
-    @property
     def running(self) -> bool:
         """Whether the node's process is alive."""
         return self._node is not None and self._node.alive

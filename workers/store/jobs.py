@@ -11,8 +11,6 @@ from workers.store.engine import StoreTransaction
 from workers.store.job_tables import job_history, jobs
 from workers.store.upserts import insert_new
 
-MAX_REQUEST_ID = 2**31 - 1
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
