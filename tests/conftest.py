@@ -3,12 +3,26 @@
 from hypothesis import settings
 
 from tests.support.leaks import _no_task_is_left, tasks_have_owners
-from tests.support.nodes import amqp_url, database_url, own_postgres, own_rabbit, postgres, postgres_url, rabbit
+from tests.support.nodes import (
+    amqp_url,
+    database_url,
+    empty_database_url,
+    migrated_postgres,
+    migrated_sqlite,
+    own_postgres,
+    own_rabbit,
+    postgres,
+    postgres_url,
+    rabbit,
+)
 
 __all__ = [
     "_no_task_is_left",
     "amqp_url",
     "database_url",
+    "empty_database_url",
+    "migrated_postgres",
+    "migrated_sqlite",
     "own_postgres",
     "own_rabbit",
     "postgres",

@@ -6,6 +6,8 @@ A missing server is an error and never a skip. AMQP_URL (with AMQP_MANAGEMENT_UR
 
 import os
 import shutil
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +26,9 @@ from tools.nodes import (
     own_broker_for,
     own_database_for,
 )
+from tools.nodes.sql import SqlAdmin
 
+SQLITE_FILE = "ocpp.db"
 STATE = Path(__file__).parents[2] / ".dev" / "test"
 
 
@@ -102,9 +106,48 @@ def own_postgres() -> Iterator[KillableDatabase]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each kind in turn, as SQLAlchemy's async engine takes it."""
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of each kind in turn, without tables, as SQLAlchemy's async engine takes it."""
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path}/ocpp.db"
+        return _sqlite_url(tmp_path)
     url: str = request.getfixturevalue("postgres_url")
     return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The same with the tables of this version, copied from a database that was migrated once."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / SQLITE_FILE)
+        yield _sqlite_url(tmp_path)
+        return
+    admin, name = SqlAdmin(request.getfixturevalue("postgres").url), f"test_{uuid.uuid4().hex[:12]}"
+    yield admin.create_database(name, template=request.getfixturevalue("migrated_postgres"))
+    admin.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file to copy."""
+    folder = tmp_path_factory.mktemp("migrated")
+    _migrate(_sqlite_url(folder))
+    return folder / SQLITE_FILE
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: Database) -> Iterator[str]:
+    """Name of a PostgreSQL database to copy."""
+    name = f"migrated_{uuid.uuid4().hex[:12]}"
+    _migrate(postgres.create_database(name))
+    yield name
+    postgres.drop_database(name)
+
+
+def _sqlite_url(folder: Path) -> str:
+    return f"sqlite+aiosqlite:///{folder}/{SQLITE_FILE}"
+
+
+def _migrate(url: str) -> None:
+    # In a process of its own: an event loop may be running here.
+    command = [sys.executable, "-m", "workers", "migrate"]
+    subprocess.run(command, env={**os.environ, "DATABASE_URL": url}, check=True, capture_output=True, timeout=60)

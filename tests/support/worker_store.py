@@ -7,17 +7,21 @@ from typing import Any
 from sqlalchemy import Table, select
 
 from contracts.schemas import Part, outbound_violation
+from workers.errors import SchemaNotAtHeadError
 from workers.runtime.calls import Answer, IncomingCall, Reply, ServiceDefinition
 from workers.store.engine import Store
-from workers.store.migrating import migrate
+from workers.store.migrating import migrate, require_head
 
 
 @asynccontextmanager
 async def migrated_store(url: str) -> AsyncIterator[Store]:
-    """The store at `url`, its tables made by the migrations; closed at the end."""
+    """The store at `url`, its tables made by the migrations unless they are there; closed at the end."""
     store = Store(url)
     try:
-        await migrate(store)
+        try:
+            await require_head(store)
+        except SchemaNotAtHeadError:
+            await migrate(store)
         yield store
     finally:
         await store.close()

@@ -22,9 +22,9 @@ class SqlAdmin:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def create_database(self, name: str) -> str:
-        """Return the URL of a new, empty database."""
-        self._execute(f"CREATE DATABASE {_quoted(name)} TEMPLATE template0")
+    def create_database(self, name: str, *, template: str = "template0") -> str:
+        """Return the URL of a new database, a copy of the template, which nobody may be using."""
+        self._execute(f"CREATE DATABASE {_quoted(name)} TEMPLATE {_quoted(template)}")
         return with_database(self._url, name)
 
     def drop_database(self, name: str) -> None:

@@ -28,13 +28,13 @@ def _differences(connection) -> Any:
     return compare_metadata(context, metadata)
 
 
-async def test_the_migrated_tables_are_those_of_the_code(database_url):
-    async with migrated_store(database_url) as store, store.transaction(read_only=True) as transaction:
+async def test_the_migrated_tables_are_those_of_the_code(empty_database_url):
+    async with migrated_store(empty_database_url) as store, store.transaction(read_only=True) as transaction:
         assert await transaction.connection.run_sync(_differences) == []
 
 
-async def test_migrations_that_run_at_once_take_turns(database_url):
-    stores = [Store(database_url) for _ in range(3)]
+async def test_migrations_that_run_at_once_take_turns(empty_database_url):
+    stores = [Store(empty_database_url) for _ in range(3)]
     done = await asyncio.gather(*(migrate(store) for store in stores))
     for store in stores:
         await require_head(store)
@@ -42,8 +42,8 @@ async def test_migrations_that_run_at_once_take_turns(database_url):
     assert sorted(str(before) for before, _ in done) == sorted([head(), head(), "None"])
 
 
-async def test_a_database_that_is_not_at_head_is_named(database_url):
-    store = Store(database_url)
+async def test_a_database_that_is_not_at_head_is_named(empty_database_url):
+    store = Store(empty_database_url)
     with pytest.raises(SchemaNotAtHeadError, match="ocpp-worker migrate"):
         await require_head(store)
     await store.close()
