@@ -105,12 +105,8 @@ def load(settings_class: type[S]) -> S:
 
 
 def check_config(settings_class: type[ProcessSettings]) -> int:
-    """What `check-config` does: print every problem and return 2, or the values in force (secrets hidden) and 0."""
-    settings, problems = check(settings_class)
-    for problem in problems:
-        print(problem, file=sys.stderr)  # noqa: T201 - the output of a command
-    if settings is None:
-        return EXIT_BAD_SETTINGS
+    """What `check-config` does: print the values in force (secrets hidden) and return 0, or fail as `load` does."""
+    settings = load(settings_class)
     for name, field in settings_class.model_fields.items():
         print(f"{field.alias}={getattr(settings, name)}\n    {field.description}")  # noqa: T201
     return 0

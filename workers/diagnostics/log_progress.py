@@ -6,7 +6,7 @@ OCPP 1.6 sections 4.4 and 5.9; security whitepaper N01; OCPP 2.0.1 part 2, N01.
 
 from enum import StrEnum
 
-from workers.jobs.progress import Step, Verdict
+from workers.jobs.progress import Step, Verdict, read_report
 
 
 class LogState(StrEnum):
@@ -35,8 +35,6 @@ class LogState(StrEnum):
 
 TERMINAL = frozenset(LogState) - {LogState.PENDING, LogState.UNCERTAIN, LogState.ACCEPTED, LogState.UPLOADING}
 
-IDLE = "Idle"
-
 
 _REPORTS = {
     "Uploading": LogState.UPLOADING,
@@ -59,15 +57,9 @@ def is_terminal(state: LogState) -> bool:
 
 def after_report(state: LogState, status: str) -> Step[LogState]:
     """The state after a DiagnosticsStatusNotification or LogStatusNotification with this status."""
-    if status == IDLE:
-        return Step(state, Verdict.IDLE)
-    reported = _REPORTS.get(status)
-    if reported is None:
-        return Step(state, Verdict.UNKNOWN_STATUS)
-    if reported is state:
-        return Step(state, Verdict.DUPLICATE)
-    if state in TERMINAL:
-        return Step(state, Verdict.AFTER_END)
+    reported = read_report(state, status, _REPORTS, TERMINAL)
+    if isinstance(reported, Step):
+        return reported
     if state in _NOT_STARTED and reported is not LogState.UPLOADING and reported not in _EARLY_ENDS:
         return Step(reported, Verdict.SKIPPED)
     return Step(reported, Verdict.ADVANCED)

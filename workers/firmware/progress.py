@@ -7,7 +7,7 @@ Security whitepaper L01; OCPP 2.0.1 part 2, L01-L03; OCPP 1.6 sections 4.5 and 7
 
 from enum import StrEnum
 
-from workers.jobs.progress import Step, Verdict
+from workers.jobs.progress import Step, Verdict, read_report
 
 
 class FirmwareState(StrEnum):
@@ -60,8 +60,6 @@ TERMINAL = frozenset(
         FirmwareState.UNRESOLVED,
     }
 )
-
-IDLE = "Idle"
 
 
 _S = FirmwareState
@@ -119,15 +117,9 @@ def is_terminal(state: FirmwareState) -> bool:
 
 def after_report(state: FirmwareState, status: str) -> Step[FirmwareState]:
     """The state after a (Signed)FirmwareStatusNotification with this status."""
-    if status == IDLE:
-        return Step(state, Verdict.IDLE)
-    reported = _REPORTABLE.get(status)
-    if reported is None:
-        return Step(state, Verdict.UNKNOWN_STATUS)
-    if reported is state:
-        return Step(state, Verdict.DUPLICATE)
-    if state in TERMINAL:
-        return Step(state, Verdict.AFTER_END)
+    reported = read_report(state, status, _REPORTABLE, TERMINAL)
+    if isinstance(reported, Step):
+        return reported
     if reported in _EXPECTED[state]:
         return Step(reported, Verdict.ADVANCED)
     if reported in TERMINAL:

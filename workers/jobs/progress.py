@@ -1,10 +1,13 @@
 """How a charge point's report fits a job: the words that firmware updates and log uploads have in common."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
 StateT = TypeVar("StateT", bound=StrEnum)
+
+IDLE = "Idle"
 
 
 class Verdict(StrEnum):
@@ -38,3 +41,19 @@ class Step(Generic[StateT]):
 
     state: StateT
     verdict: Verdict
+
+
+def read_report(
+    state: StateT, status: str, states: Mapping[str, StateT], ended: Collection[StateT]
+) -> Step[StateT] | StateT:
+    """The step of a report that moves no job, whatever it is about; else the state that the report names."""
+    if status == IDLE:
+        return Step(state, Verdict.IDLE)
+    reported = states.get(status)
+    if reported is None:
+        return Step(state, Verdict.UNKNOWN_STATUS)
+    if reported is state:
+        return Step(state, Verdict.DUPLICATE)
+    if state in ended:
+        return Step(state, Verdict.AFTER_END)
+    return reported
