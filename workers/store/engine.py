@@ -1,5 +1,7 @@
 """The door to the database: one engine per process, short transactions, failures told apart."""
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from workers.errors import StoreUnavailableError
 
 SQLITE_BUSY_MS = 10_000
+_SQLITE_RETRY_S = 0.02
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_S = 30
 _ENVIRONMENT_STATES = ("42P01", "42703", "42501")
@@ -149,17 +152,9 @@ def _sqlite_engine(url: str) -> AsyncEngine:
     engine = create_async_engine(url, hide_parameters=True)
 
     @event.listens_for(engine.sync_engine, "connect")
-    def _prepare(connection: Any, _record: Any) -> None:
+    def _connected(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
-        cursor = connection.cursor()
-        for pragma in (
-            f"busy_timeout={SQLITE_BUSY_MS}",
-            "journal_mode=WAL",
-            "synchronous=FULL",  # a confirmed transaction survives a power cut
-            "foreign_keys=ON",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        connection.run_async(_prepare_sqlite)
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Any) -> None:
@@ -168,3 +163,32 @@ def _sqlite_engine(url: str) -> AsyncEngine:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+async def _prepare_sqlite(connection: Any) -> None:
+    """Set up a new connection, aiosqlite's own."""
+    await _pragma(connection, f"busy_timeout={SQLITE_BUSY_MS}")
+    await _enter_wal(connection)
+    await _pragma(connection, "synchronous=FULL")  # a confirmed transaction survives a power cut
+    await _pragma(connection, "foreign_keys=ON")
+
+
+async def _enter_wal(connection: Any) -> None:
+    # The one statement that fails at once, whatever the busy timeout, when another process makes the same change:
+    # all services open a new file at the same time.
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + SQLITE_BUSY_MS / 1000
+    while True:
+        try:
+            await _pragma(connection, "journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or clock() > deadline:
+                raise
+            await asyncio.sleep(_SQLITE_RETRY_S)
+        else:
+            return
+
+
+async def _pragma(connection: Any, setting: str) -> None:
+    cursor = await connection.execute(f"PRAGMA {setting}")
+    await cursor.close()

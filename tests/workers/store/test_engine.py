@@ -1,6 +1,8 @@
 """Transactions commit wholly or not at all, and failures are told apart."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -10,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tests.support.worker_store import all_rows, migrated_store
 from workers.errors import StoreUnavailableError
-from workers.store import presence, tables
+from workers.store import engine, presence, tables
 from workers.store.engine import Store, is_transient
 from workers.store.presence import Place
 from workers.store.upserts import insert_new, insert_new_returning
@@ -63,6 +65,27 @@ async def test_moments_come_back_in_utc_and_nul_does_not_break_text(store):
     assert (row["identity"], row["booted_at"], row["booted_at"].tzinfo) == ("NUL\ufffd", NOW, UTC)
     (transfer,) = await all_rows(store, tables.data_transfers)
     assert transfer["data"] == {"deep": ["NUL\x00", 2**63, None]}
+
+
+async def test_a_new_sqlite_file_that_another_process_is_changing_is_waited_for(tmp_path, monkeypatch):
+    file, refused, pragma = tmp_path / "new.db", asyncio.Event(), engine._pragma
+
+    async def watched(connection, setting) -> None:
+        try:
+            await pragma(connection, setting)
+        except sqlite3.OperationalError:
+            refused.set()
+            raise
+
+    monkeypatch.setattr(engine, "_pragma", watched)
+    store = Store(f"sqlite+aiosqlite:///{file}")
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # SQLite refuses to enter WAL beside it, without waiting
+        answer = asyncio.create_task(store.reachable())
+        await asyncio.wait_for(refused.wait(), 10)
+        other.execute("ROLLBACK")
+        assert await answer
+    await store.close()
 
 
 async def test_an_older_session_never_overwrites_a_newer_one(store):
