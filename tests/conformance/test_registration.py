@@ -128,6 +128,10 @@ async def test_until_it_is_accepted_a_charge_point_gets_security_errors(
         assert (accepted.status, accepted.interval) == ("Accepted", 300)
         for action, payload in others:
             await ask(station, version, action, payload)
+        await ask(station, version, "BootNotification", boot_of(version, f"{verdict} Inc"))
+        for action, payload in others:  # though every service has just heard it as an accepted one
+            with pytest.raises(SecurityError):
+                await ask(station, version, action, payload)
     assert (await records.one(t.connector_states))["status"] == "Available"
 
 

@@ -1,7 +1,8 @@
 """Initial configuration: values that a charge point is told once it is accepted, such as its largest power."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -9,8 +10,10 @@ import orjson
 from contracts.envelope import OutcomeEnvelope, OutcomeKind
 from contracts.versions import Version
 from workers.authorization.boot_decision import matches
-from workers.runtime.calls import Effect, IncomingCall
+from workers.runtime.backoff import pause
+from workers.runtime.calls import IncomingCall
 from workers.runtime.context import ServiceContext
+from workers.runtime.due_work import LEASE_MARGIN, attempt_what_is_due
 from workers.runtime.reading import read_list, read_object
 from workers.store import configuration
 from workers.store.configuration import Push, Wanted
@@ -18,6 +21,11 @@ from workers.store.engine import StoreTransaction
 
 # The charge point has understood: asking again would bring the same answer.
 _FINAL = frozenset({"Accepted", "RebootRequired"})
+HEAD_START = timedelta(seconds=5)
+"""The boot's own process pushes at once, after its reply; whoever polls leaves it this time."""
+
+GIVE_UP_AFTER = timedelta(days=7)
+"""A charge point that was away for so long is asked again when it boots."""
 
 
 def to_push(wanted: Sequence[Wanted], pushed: Mapping[str, Push], facts: Mapping[str, str | None]) -> dict[str, str]:
@@ -52,26 +60,55 @@ def result_of(version: Version, outcome: OutcomeEnvelope) -> tuple[str, str]:
     return str(first.get("attributeStatus", "unreadable")), ""
 
 
+def again_at(outcome: OutcomeEnvelope, push: Push, now: datetime) -> datetime | None:
+    """When to push once more: not if the charge point has answered, or never will take it, or has been away too long.
+
+    To tell a charge point the same value twice does no harm.
+    """
+    answered = outcome.kind in {OutcomeKind.RESULT, OutcomeKind.CALL_ERROR}
+    invalid = outcome.kind is OutcomeKind.REJECTED and outcome.error_code != "queue_full"
+    if answered or invalid or now >= push.requested_at + GIVE_UP_AFTER:
+        return None
+    return now + pause(push.attempts, push.key)
+
+
 async def configure_accepted(call: IncomingCall, facts: Mapping[str, str | None], store: StoreTransaction) -> None:
     """Have what is missing pushed after the commit; a push that the charge point accepted is not repeated."""
-    family = "2.x" if call.version.is_2x else "1.6"
-    wanted = await configuration.wanted(store, family)
+    wanted = await configuration.wanted(store, "2.x" if call.version.is_2x else "1.6")
     if not wanted:
         return
     values = to_push(wanted, await configuration.pushes(store, call.identity), facts)
     if values:
-        await configuration.request(store, call.identity, values, call.handled_at)
-        store.after_commit(_push(call.identity, call.version, values))
+        due_at = call.handled_at + HEAD_START
+        await configuration.request(store, call.identity, values, call.handled_at, due_at=due_at)
+        store.after_commit(lambda context: push_values(context, call.identity, due_at))
 
 
-def _push(identity: str, version: Version, values: dict[str, str]) -> Effect:
-    async def push(context: ServiceContext) -> None:
-        for key, value in values.items():  # one after the other: a charge point takes one Call at a time
-            action, payload = request_of(version, key, value)
-            deadline = context.now() + timedelta(seconds=context.settings.command_timeout_seconds)
-            outcome = await context.commander.send(identity, action, payload, deadline)
-            status, detail = result_of(version, outcome)
-            async with context.store.transaction() as transaction:
-                await configuration.finish(transaction, identity, Push(key, value, status), detail, context.now())
+async def push_due_values(context: ServiceContext) -> None:
+    """Push what an ended process or an absent charge point left, until cancelled; background work of the service."""
 
-    return push
+    async def attempt(context: ServiceContext, identity: str) -> None:
+        await push_values(context, identity, context.now())
+
+    await attempt_what_is_due(context, "configuration", configuration.due, attempt)
+
+
+async def push_values(context: ServiceContext, identity: str, due_by: datetime) -> None:
+    """Push a charge point's values that are due by then, one after the other, as long as it can be reached."""
+    timeout = timedelta(seconds=context.settings.command_timeout_seconds)
+    while True:
+        now = context.now()
+        async with context.store.transaction() as transaction:
+            claimed = await configuration.claim(transaction, identity, due_by, until=now + timeout + LEASE_MARGIN)
+        if claimed is None:
+            return
+        push, version = claimed[0], Version(claimed[1])
+        action, payload = request_of(version, push.key, push.value)
+        outcome = await context.commander.send(identity, action, payload, now + timeout)
+        status, detail = result_of(version, outcome)
+        now = context.now()
+        again = again_at(outcome, push, now)
+        async with context.store.transaction() as transaction:
+            await configuration.finish(transaction, identity, replace(push, status=status), detail, now, again_at=again)
+        if again is not None:
+            return

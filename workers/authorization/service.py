@@ -4,6 +4,7 @@ from contracts import topology
 from contracts.actions import Service
 from contracts.versions import Version
 from workers.authorization.authorizing import Authorizing
+from workers.authorization.initial_configuration import push_due_values
 from workers.authorization.registering import Registering, admission
 from workers.authorization.signing import sign_certificate
 from workers.authorization.transferring import data_transfer_call
@@ -27,4 +28,5 @@ def service(settings: WorkerSettings) -> ServiceDefinition:
             (Version.V16, "SignCertificate"): sign_certificate,
         },
         requests={topology.admission_queue(): admission},
+        background=(push_due_values,),
     )

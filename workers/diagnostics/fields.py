@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from workers.diagnostics.occurrence import effective_time
+from workers.diagnostics.occurrence import believed_time
 from workers.runtime.reading import INT32_MAX, read_int, read_text, read_time
 
 LONGEST_WORD = 255
@@ -38,9 +38,7 @@ def number(value: Any) -> int | None:
 def own_moment(value: Any, received_at: datetime) -> datetime | None:
     """The charge point's own time, or None when there is none that can be believed."""
     reported, flag = read_time(value, received_at)
-    if flag in {"timestamp_missing", "timestamp_unreadable"} or effective_time(reported, received_at) != reported:
-        return None
-    return reported
+    return None if flag in {"timestamp_missing", "timestamp_unreadable"} else believed_time(reported, received_at)
 
 
 def moment(value: Any, received_at: datetime) -> datetime:

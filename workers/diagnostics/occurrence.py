@@ -8,11 +8,12 @@ EARLIEST_PLAUSIBLE = datetime(2010, 1, 1, tzinfo=UTC)
 FUTURE_TOLERANCE = timedelta(minutes=5)
 
 
-def effective_time(reported: datetime | None, received: datetime) -> datetime:
-    """The reported time where it is plausible, else the time of arrival.
+def believed_time(reported: datetime, received: datetime) -> datetime | None:
+    """The reported time, or the arrival for a clock that is a little ahead; None where it means nothing.
 
-    The past is plausible (offline queues), the future is not: it would make every later report look late.
+    The past is plausible (offline queues). The future is not, and taken at its word it would make every later report
+    look late.
     """
-    if reported is None or reported < EARLIEST_PLAUSIBLE or reported > received + FUTURE_TOLERANCE:
-        return received
-    return reported
+    if not EARLIEST_PLAUSIBLE <= reported <= received + FUTURE_TOLERANCE:
+        return None
+    return min(reported, received)

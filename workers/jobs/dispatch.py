@@ -1,7 +1,6 @@
 """Sending the requests of stored jobs: claim, send pinned, store what came of it; the loop that forgets none."""
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,13 +14,12 @@ from workers.jobs.lifecycle import FAILED, PENDING, UNCERTAIN, UNRESOLVED, Lifec
 from workers.jobs.plan import BecomeUncertain, End, Ending, Send, Wait
 from workers.jobs.progress import Verdict
 from workers.jobs.requests import cancel_older, command_id, entry
+from workers.runtime.backoff import pause
 from workers.runtime.context import ServiceContext
+from workers.runtime.due_work import LEASE_MARGIN, attempt_what_is_due
 from workers.store import jobs, presence
 from workers.store.engine import StoreTransaction
 from workers.store.jobs import Job
-
-POLL_S = 1.0
-MOST_AT_ONCE = 100
 
 _log = structlog.get_logger()
 
@@ -34,25 +32,11 @@ class Dispatcher:
 
     async def dispatch_jobs(self, context: ServiceContext) -> None:
         """Attempt what is due, until cancelled; background work of the service. Raises StoreUnavailableError."""
-        under_way: dict[str, asyncio.Task[None]] = {}
-        try:
-            while True:
-                room = MOST_AT_ONCE - len(under_way)
-                if room > 0:
-                    async with context.store.transaction(read_only=True) as transaction:
-                        due = await jobs.due(transaction, self._lifecycle.service.value, context.now(), room)
-                    for job in due:
-                        if job.job_id not in under_way:
-                            under_way[job.job_id] = asyncio.create_task(self.attempt(context, job.job_id))
-                await asyncio.sleep(POLL_S)
-                for job_id in [job_id for job_id, task in under_way.items() if task.done()]:
-                    error = under_way.pop(job_id).exception()
-                    if error is not None:  # one job's trouble is not the others'
-                        _log.error("job.attempt_failed", job_id=job_id, exc_info=error)
-        finally:
-            for task in under_way.values():
-                task.cancel()
-            await asyncio.gather(*under_way.values(), return_exceptions=True)
+        await attempt_what_is_due(context, "job", self._due, self.attempt)
+
+    async def _due(self, transaction: StoreTransaction, now: datetime, limit: int) -> Sequence[str]:
+        due = await jobs.due(transaction, self._lifecycle.service.value, now, limit)
+        return [job.job_id for job in due]
 
     async def attempt(self, context: ServiceContext, job_id: str) -> None:
         """Do what is due about one job; nothing when another process has claimed it.
@@ -101,7 +85,7 @@ class Dispatcher:
                 return None
             values: dict[str, Any] = {
                 "attempts": job.attempts + 1,
-                "next_attempt_at": now + timeout + plan.LEASE_MARGIN,
+                "next_attempt_at": now + timeout + LEASE_MARGIN,
                 "session": step.session,
             }
             if step.fresh:
@@ -138,7 +122,8 @@ class Dispatcher:
         elif ending is Ending.UNCERTAIN:
             await _become_uncertain(transaction, job, now, outcome.error_code)
         else:
-            values: dict[str, Any] = {"next_attempt_at": now + plan.pause(job), "error_code": outcome.error_code}
+            again_at = now + pause(job.attempts, job_id)
+            values: dict[str, Any] = {"next_attempt_at": again_at, "error_code": outcome.error_code}
             if ending is Ending.NOT_SENT:
                 values |= {"session": None, "sent_at": None}
             await jobs.change(transaction, job, values)

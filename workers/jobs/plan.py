@@ -6,18 +6,15 @@ session again: the gateway then repeats the outcome, or sends what it never got.
 tell whether the charge point has the request: the job is Uncertain, and the statuses that follow decide.
 """
 
-import zlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from contracts.envelope import OutcomeEnvelope, OutcomeKind
 from workers.jobs.lifecycle import EXPIRED, PENDING, UNCERTAIN, UNRESOLVED
+from workers.runtime.backoff import pause
 from workers.store.jobs import Job
 
-FIRST_PAUSE_S = 2.0
-LONGEST_PAUSE_S = 300.0
-LEASE_MARGIN = timedelta(seconds=30)
 UNCERTAIN_HOLD = timedelta(days=7)
 """How long after its deadline an uncertain job waits for a status: updates may be scheduled days ahead."""
 
@@ -84,7 +81,7 @@ def next_step(job: Job, session: str | None, now: datetime) -> Plan:
         return End(EXPIRED) if job.session is None else BecomeUncertain(hold_until(job, now))
     if job.session is not None:
         return Send(job.session, fresh=False)
-    return Wait(now + pause(job)) if session is None else Send(session, fresh=True)
+    return Wait(now + pause(job.attempts, job.job_id)) if session is None else Send(session, fresh=True)
 
 
 def meaning(outcome: OutcomeEnvelope, *, fresh: bool) -> Ending:
@@ -107,13 +104,6 @@ def meaning(outcome: OutcomeEnvelope, *, fresh: bool) -> Ending:
             return Ending.NOT_SENT if fresh or from_gateway else Ending.ASK_AGAIN
         case OutcomeKind.TIMEOUT | OutcomeKind.UNKNOWN:
             return Ending.UNCERTAIN if from_gateway else Ending.ASK_AGAIN
-
-
-def pause(job: Job) -> timedelta:
-    """The pause before the next attempt: doubling, bounded, and spread so that a fleet's jobs do not march in step."""
-    longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(job.attempts, 16))
-    spread = zlib.crc32(f"{job.job_id}/{job.attempts}".encode()) / 2**32
-    return timedelta(seconds=longest * (0.5 + spread / 2))
 
 
 def hold_until(job: Job, now: datetime) -> datetime:

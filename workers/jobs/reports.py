@@ -73,7 +73,9 @@ async def _find(
 ) -> Job | None:
     service = lifecycle.service.value
     if request_id is not None:
-        return await jobs.by_request_id(transaction, service, identity, request_id)
+        named = await jobs.by_request_id(transaction, service, identity, request_id)
+        # A number may be left from another back end: no charge point reports about what it was never sent.
+        return None if named is None or named.session is None else named
     job = await jobs.newest_under_way(transaction, service, identity, actions)
     if job is not None:
         return job

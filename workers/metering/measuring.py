@@ -80,7 +80,9 @@ def _read_2x(raw: dict[str, Any], moment: datetime, origin: Origin, time_flag: s
     measurand = read_text(raw.get("measurand"))[0] or ENERGY_REGISTER
     measure = read_object(raw.get("unitOfMeasure"))
     unit = read_text(measure.get("unit"))[0] or ""
-    multiplier, problem = read_int(measure.get("multiplier", 0), low=-24, high=24)
+    multiplier, problem = read_int(measure.get("multiplier"), low=-24, high=24)
+    if problem == "missing":  # left out, or null
+        multiplier, problem = 0, None
     flags = _flags(origin, time_flag)
     number, number_flag = read_number(raw.get("value"))
     if number is None or multiplier is None:
@@ -137,6 +139,22 @@ def _sample(
         signed_value=raw.get("signedMeterValue"),
         flags=" ".join(dict.fromkeys(flags)),
     )
+
+
+def believed_moment(sample: Sample) -> datetime:
+    """When it was measured, or when it arrived if its clock is wrong: the order of readings decides about energy.
+
+    Nothing arrives before it was measured. So a clock that is ahead, or set back in mid-transaction, leaves the order.
+    """
+    return sample.received_at if sample.undated else min(sample.sampled_at, sample.received_at)
+
+
+def last_register_wh(samples: tuple[Sample, ...]) -> float | None:
+    """The newest reading of the whole meter among these, that of the transaction's end before all others."""
+    registers = sorted(
+        energy_registers(samples), key=lambda sample: (sample.context == "Transaction.End", believed_moment(sample))
+    )
+    return registers[-1].normal_value if registers else None
 
 
 def energy_registers(samples: tuple[Sample, ...]) -> Iterator[Sample]:

@@ -100,6 +100,12 @@ def energy_wh(start_wh: float | None, stop_wh: float | None) -> tuple[float | No
     return (energy, None) if energy >= 0 else (None, "energy_negative")
 
 
+def ended_early(transaction: Mapping[str, Any]) -> tuple[str, ...]:
+    """The flag of a transaction that says it ended before it began: some clock was wrong."""
+    began, ended = transaction.get("started_at"), transaction.get("ended_at")
+    return ("ended_before_start",) if began is not None and ended is not None and ended < began else ()
+
+
 def is_assignable(transaction_id: int | None) -> bool:
     """Whether we can have issued this id: -1 and 0 stand for a Start that was never confirmed (1.6 errata 3.18)."""
     return transaction_id is not None and 0 < transaction_id <= INT32_MAX

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from workers.metering.measuring import Measured, Origin, energy_registers, read_meter_values
-from workers.metering.start_stop import energy_wh, join_flags
+from workers.metering.measuring import Measured, Origin, believed_moment, energy_registers, read_meter_values
+from workers.metering.start_stop import ended_early, energy_wh, join_flags
 from workers.runtime.reading import INT32_MAX, read_int, read_object, read_text, read_time
 from workers.store.parking import digest
+from workers.store.samples import IMPLAUSIBLE_TIME
 from workers.store.tokens import token_key
 
 
@@ -90,15 +91,19 @@ def read_event(identity: str, payload: Mapping[str, Any], received_at: datetime)
 
 def is_retry(before: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:
     """Whether a payload with the same seqNo as one `before` is the same event, and not a number used again."""
-    tokens = [read_object(one.get("idToken")).get("idToken") for one in (before, payload)]
-    named = ("eventType", "timestamp", "triggerReason")
-    return tokens[0] == tokens[1] and all(before.get(name) == payload.get(name) for name in named)
+    return _marks(before) == _marks(payload)
 
 
 def renumbered(event: Event, payload: Mapping[str, Any]) -> Event:
     """The event under a key of its own, because another one has its seqNo."""
-    key = f"{event.event_key}/{digest(payload)}"
+    key = f"{event.event_key}/{digest(*_marks(payload))}"
     return replace(event, event_key=key, flags=(*event.flags, "seqNo_repeated"))
+
+
+def _marks(payload: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a retry leaves as it is; others, such as `offline`, it may change."""
+    named = tuple(payload.get(name) for name in ("eventType", "timestamp", "triggerReason"))
+    return (*named, read_object(payload.get("idToken")).get("idToken"))
 
 
 def names_holder(known: Mapping[str, Any], event: Event) -> bool:
@@ -131,8 +136,8 @@ def merge(known: Mapping[str, Any], event: Event, received_at: datetime) -> dict
             changes["stop_token"] = event.id_token
     if event.id_token is not None and names_holder(known, event):
         changes |= {"id_token": event.id_token, "token_key": token_key(event.id_token)}
-    energy_flag = _merge_registers(known, event, changes)
-    flags = join_flags(known.get("flags") or "", *event.flags, *([energy_flag] if energy_flag else []))
+    found = (*event.flags, *_merge_registers(known, event, changes), *ended_early({**known, **changes}))
+    flags = join_flags(known.get("flags") or "", *found)
     if flags != (known.get("flags") or ""):
         changes["flags"] = flags
     return changes
@@ -150,14 +155,18 @@ def _merge_progress(known: Mapping[str, Any], event: Event, changes: dict[str, A
             changes |= {"charging_state": event.charging_state, "charging_state_seq": event.seq_no}
 
 
-def _merge_registers(known: Mapping[str, Any], event: Event, changes: dict[str, Any]) -> str | None:
+def _merge_registers(known: Mapping[str, Any], event: Event, changes: dict[str, Any]) -> tuple[str, ...]:
     first_at, first = known.get("meter_start_at"), known.get("meter_start_wh")
     last_at, last = known.get("meter_stop_at"), known.get("meter_stop_wh")
+    flags = []
     for sample in energy_registers(event.measured.samples):
-        if first_at is None or sample.sampled_at < first_at:
-            first_at, first = sample.sampled_at, sample.normal_value
-        if last_at is None or sample.sampled_at >= last_at:
-            last_at, last = sample.sampled_at, sample.normal_value
+        moment = believed_moment(sample)
+        if sample.undated:
+            flags.append(IMPLAUSIBLE_TIME)
+        if first_at is None or moment < first_at:
+            first_at, first = moment, sample.normal_value
+        if last_at is None or moment >= last_at:
+            last_at, last = moment, sample.normal_value
     energy, flag = energy_wh(first, last)
     found = {
         "meter_start_at": first_at,
@@ -167,4 +176,4 @@ def _merge_registers(known: Mapping[str, Any], event: Event, changes: dict[str, 
         "energy_wh": energy,
     }
     changes |= {column: value for column, value in found.items() if value != known.get(column)}
-    return flag
+    return (*flags, flag) if flag else tuple(flags)

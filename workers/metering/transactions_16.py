@@ -1,11 +1,21 @@
 """OCPP 1.6 StartTransaction, StopTransaction and MeterValues: always stored, always confirmed."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
 from workers.metering.keeping import count_flags, keep_samples, park_call, schema_flag
-from workers.metering.measuring import Origin, read_meter_values
-from workers.metering.start_stop import Start, Stop, energy_wh, is_assignable, join_flags, read_start, read_stop
+from workers.metering.measuring import Measured, Origin, last_register_wh, read_meter_values
+from workers.metering.start_stop import (
+    Start,
+    Stop,
+    ended_early,
+    energy_wh,
+    is_assignable,
+    join_flags,
+    read_start,
+    read_stop,
+)
 from workers.runtime.calls import Answer, IncomingCall, Reply
 from workers.runtime.reading import INT32_MAX, read_int, write_time
 from workers.settings import UnknownTokens, WorkerSettings
@@ -15,12 +25,16 @@ from workers.store.parking import digest
 from workers.store.token_replies import id_tag_info
 from workers.store.tokens import TokenVerdict, token_key
 
+MOST_REMEMBERED = 100_000
+
 
 class Transactions16:
     """The handlers of 1.6 billing data."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._accept_unknown = settings.unknown_tokens is UnknownTokens.ACCEPT
+        self._issued: OrderedDict[tuple[str, int], None] = OrderedDict()
+        """Charge points and transaction ids of theirs that are on record: an id is never given twice."""
 
     async def start(self, call: IncomingCall, store: StoreTransaction) -> Reply:
         """Issue a transactionId whatever the tag (4.8); a retry gets the same id and the same idTagInfo."""
@@ -89,7 +103,7 @@ class Transactions16:
         if stop.transaction_id is not None and is_assignable(stop.transaction_id):
             known = await transaction_records.find_by_id(store, call.identity, stop.transaction_id)
         if known is not None and known["stop_key"] == stop.natural_key:
-            _keep_data(call, known, store)  # a retry may bring what the first one had no room for
+            keep_samples(call, store, _data_of(call, known))  # a retry may bring what the first one had no room for
             return Answer(known["stop_reply"])
         reply: dict[str, Any] = {}
         if stop.id_tag is not None:
@@ -107,8 +121,12 @@ class Transactions16:
     async def _end(
         self, call: IncomingCall, stop: Stop, known: Mapping[str, Any], reply: dict[str, Any], store: StoreTransaction
     ) -> None:
-        energy, energy_flag = energy_wh(known["meter_start_wh"], stop.meter_stop_wh)
-        flags = [*stop.flags, *schema_flag(call), *([energy_flag] if energy_flag else [])]
+        data = _data_of(call, known)
+        # Without a readable meterStop the register in the transaction's data is the only word on what was delivered.
+        meter_stop = last_register_wh(data.samples) if stop.meter_stop_wh is None else stop.meter_stop_wh
+        energy, energy_flag = energy_wh(known["meter_start_wh"], meter_stop)
+        early = ended_early({"started_at": known["started_at"], "ended_at": stop.ended_at})
+        flags = [*stop.flags, *schema_flag(call), *([energy_flag] if energy_flag else []), *early]
         count_flags(flags)
         await transaction_records.change(
             store,
@@ -117,7 +135,7 @@ class Transactions16:
                 "state": "ended",
                 "ended_at": stop.ended_at,
                 "end_received_at": call.received_at,
-                "meter_stop_wh": stop.meter_stop_wh,
+                "meter_stop_wh": meter_stop,
                 "meter_stop_at": stop.ended_at,
                 "energy_wh": energy,
                 "stop_reason": stop.reason,
@@ -127,7 +145,7 @@ class Transactions16:
                 "flags": join_flags(known["flags"], *flags),
             },
         )
-        _keep_data(call, known, store)
+        keep_samples(call, store, data)
 
     async def meter_values(self, call: IncomingCall, store: StoreTransaction) -> Reply:
         """Store every sample; the confirmation never depends on what they say (4.7)."""
@@ -136,21 +154,34 @@ class Transactions16:
         flags = [f"connectorId_{connector_flag}"] if connector_flag else []
         if number_flag not in {None, "missing"}:
             flags.append(f"transactionId_{number_flag}")
-        if number is not None and not is_assignable(number):
-            flags.append("transaction_unassigned")
+        stray = None if number is None else await self._stray(call.identity, number, store)
+        if stray is not None:
+            flags.append(stray)
         flags += schema_flag(call)
         origin = Origin(
             call.identity,
             call.received_at,
             connector_id=connector_id,
-            transaction_ref=str(number) if is_assignable(number) else "",
+            transaction_ref="" if number is None or stray is not None else str(number),
             flags=tuple(flags),
         )
         measured = read_meter_values(call.payload.get("meterValue"), origin, is_2x=False)
         keep_samples(call, store, measured, only=True)
-        if number is not None and not is_assignable(number):
-            park_call(call, store, "transaction_unassigned", digest(call.payload), str(number))
+        if stray is not None:
+            park_call(call, store, stray, digest(call.payload), str(number))
         return Answer({})
+
+    async def _stray(self, identity: str, number: int, store: StoreTransaction) -> str | None:
+        """Why samples with this transactionId belong to no transaction of the charge point; None when they do."""
+        if not is_assignable(number):
+            return "transaction_unassigned"
+        if (identity, number) not in self._issued:
+            if not await transaction_records.is_issued(store, identity, number):
+                return "transaction_unknown"  # another back end's, perhaps; ours may get the same number one day
+            self._issued[identity, number] = None
+            if len(self._issued) > MOST_REMEMBERED:
+                self._issued.popitem(last=False)
+        return None
 
     async def _judge(
         self, call: IncomingCall, store: StoreTransaction, id_tag: str, *, connector_id: int | None, stopping: bool
@@ -167,11 +198,11 @@ class Transactions16:
         )
 
 
-def _keep_data(call: IncomingCall, known: Mapping[str, Any], store: StoreTransaction) -> None:
+def _data_of(call: IncomingCall, known: Mapping[str, Any]) -> Measured:
     origin = Origin(
         call.identity, call.received_at, connector_id=known["connector_id"], transaction_ref=str(known["id"])
     )
-    keep_samples(call, store, read_meter_values(call.payload.get("transactionData"), origin, is_2x=False))
+    return read_meter_values(call.payload.get("transactionData"), origin, is_2x=False)
 
 
 def _info(verdict: TokenVerdict) -> dict[str, Any]:

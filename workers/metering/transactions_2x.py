@@ -66,6 +66,8 @@ class Transactions2x:
             call.handled_at,
             accept_unknown=self._accept_unknown,
             identity=call.identity,
+            evse_id=event.evse_id,
+            reference=event.transaction_id,
             stopping=event.is_stopping,
             starting=not event.is_stopping,
         )
@@ -93,9 +95,12 @@ class Transactions2x:
             if known is None:
                 raise LookupError("a transaction that was just there is gone")
         changes = {**merge(known, event, call.received_at), **_verdict_columns(known, event, verdict)}
-        if event.event_type == "Started" and known["start_received_at"] is None:
+        starts_late = event.event_type == "Started" and known["start_received_at"] is None
+        if starts_late:
             changes["start_received_at"] = call.received_at
         await transaction_records.change(store, known["id"], changes)
+        if starts_late:
+            await _free_place(call, event, known["id"], store)
 
 
 def _verdict_columns(known: Mapping[str, Any], event: Event, verdict: TokenVerdict | None) -> dict[str, Any]:

@@ -35,6 +35,7 @@ _NATURAL = {
     "Temperature": "Celsius",
     "SoC": "Percent",
     "RPM": "RPM",
+    "Power.Factor": "",  # a ratio
     "Power.Reactive": "var",
     "Power": "W",
 }
@@ -46,7 +47,7 @@ def natural_unit(measurand: str) -> tuple[str, bool]:
         return "Wh", False
     for prefix, unit in _NATURAL.items():
         if measurand == prefix or measurand.startswith(prefix + "."):
-            return unit, unit not in {"Percent", "RPM", "Hz"}  # these three have no other unit in 1.6
+            return unit, unit not in {"Percent", "RPM", "Hz", ""}  # these have no other unit in 1.6
     return "", False
 
 

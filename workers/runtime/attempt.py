@@ -59,15 +59,13 @@ class CallAttempt:
         service = self._definition.service.value
         began = perf_counter()
         async with self._store.transaction() as transaction:
-            passage = await self._gate.admit(transaction, calls, now)
+            registrations = await self._gate.admit(transaction, calls, now)
             for call in calls:
-                reply = await self._decide(call, passage.registrations.get(call.identity), transaction)
+                reply = await self._decide(call, registrations.get(call.identity), transaction)
                 bodies.append(None if _is_send(call) else _encode(call, reply))
                 outcomes.append(reply.kind.value if isinstance(reply, Refusal) else "answered")
         metrics.commit_seconds.labels(service).observe(perf_counter() - began)
         metrics.batch_calls.labels(service).observe(len(batch))
-        self._gate.remember(passage)
-        self._gate.forget(call.identity for call in calls if call.action == "BootNotification")
         return Attempted(bodies, outcomes, tuple(transaction.effects))
 
     async def _decide(self, call: IncomingCall, registered: str | None, transaction: StoreTransaction) -> Reply:

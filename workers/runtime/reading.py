@@ -4,14 +4,19 @@ Each returns what could be read, and a flag (one word) when that was not what th
 """
 
 import math
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from workers.store.samples import IMPLAUSIBLE_TIME
 
 INT32_MAX = 2**31 - 1
 MOST_LEVELS = 200
 """JSON is read deeper (1024 levels) than it is written (254), and what we take must be storable."""
 _PLAUSIBLE_FROM = datetime(2010, 1, 1, tzinfo=UTC)  # before OCPP 1.5 nobody sent one
 _AHEAD = timedelta(days=1)
+_LEAP_SECOND = re.compile(r"(?<=[T ]\d\d:\d\d):60")
+_END_OF_DAY = re.compile(r"(?<=[T ])24:00(?=:00|[Z+-]|$)")
 
 
 def read_time(value: Any, received_at: datetime) -> tuple[datetime, str | None]:
@@ -25,14 +30,21 @@ def read_time(value: Any, received_at: datetime) -> tuple[datetime, str | None]:
     if not isinstance(value, str):
         return received_at, "timestamp_unreadable"
     try:
-        moment = datetime.fromisoformat(value.strip())
+        moment = _moment(value.strip().upper())
         zoneless = moment.tzinfo is None
         moment = moment.replace(tzinfo=UTC) if zoneless else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return received_at, "timestamp_unreadable"
     if not _PLAUSIBLE_FROM <= moment <= received_at + _AHEAD:
-        return moment, "timestamp_implausible"
+        return moment, IMPLAUSIBLE_TIME
     return moment, "timestamp_zoneless" if zoneless else None
+
+
+def _moment(text: str) -> datetime:
+    """ISO 8601 with what it allows and Python does not: a leap second, and 24:00 for the end of a day."""
+    if _END_OF_DAY.search(text):
+        return datetime.fromisoformat(_END_OF_DAY.sub("00:00", text)) + timedelta(days=1)
+    return datetime.fromisoformat(_LEAP_SECOND.sub(":59", text))
 
 
 def read_int(value: Any, *, low: int = -(2**63), high: int = 2**63 - 1) -> tuple[int | None, str | None]:

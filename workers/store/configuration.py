@@ -4,27 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import func, select, update
 
 from workers.store.engine import StoreTransaction
-from workers.store.tables import configuration_pushes, initial_configuration
-from workers.store.types import UtcTime
+from workers.store.tables import charge_points, configuration_pushes, initial_configuration
 from workers.store.upserts import upsert
 
-_WANTED = select(initial_configuration).where(initial_configuration.c.family == bindparam("wanted"))
-_PUSHED = select(configuration_pushes).where(configuration_pushes.c.identity == bindparam("wanted"))
-_pushes = configuration_pushes
-_FINISH = (
-    update(_pushes)
-    .where(_pushes.c.identity == bindparam("who"), _pushes.c.key == bindparam("what"))
-    .where(_pushes.c.value == bindparam("pushed"))
-    .values(
-        status=bindparam("now_is"),
-        detail=bindparam("because"),
-        finished_at=bindparam("at", type_=UtcTime),
-        attempts=_pushes.c.attempts + 1,
-    )
-)
+_wanted, _pushes = initial_configuration, configuration_pushes
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,48 +30,94 @@ class Push:
     key: str
     value: str
     status: str
+    attempts: int
+    requested_at: datetime
 
 
 async def wanted(transaction: StoreTransaction, family: str) -> Sequence[Wanted]:
     """All values for one family of OCPP versions (`1.6` or `2.x`), plain patterns first."""
-    rows = await transaction.rows(_WANTED, {"wanted": family})
+    rows = await transaction.rows(select(_wanted).where(_wanted.c.family == family))
     found = [Wanted(row.key, row.value, row.vendor_pattern, row.model_pattern) for row in rows]
     return sorted(found, key=lambda want: (want.key, len(want.vendor_pattern) + len(want.model_pattern)))
 
 
 async def pushes(transaction: StoreTransaction, identity: str) -> dict[str, Push]:
     """The last push of each key to this charge point."""
-    rows = await transaction.rows(_PUSHED, {"wanted": identity})
-    return {row.key: Push(row.key, row.value, row.status) for row in rows}
+    rows = await transaction.rows(select(_pushes).where(_pushes.c.identity == identity))
+    return {row.key: Push(row.key, row.value, row.status, row.attempts, row.requested_at) for row in rows}
 
 
-async def request(transaction: StoreTransaction, identity: str, values: dict[str, str], now: datetime) -> None:
-    """Note that these values are about to be pushed."""
+async def request(
+    transaction: StoreTransaction, identity: str, values: dict[str, str], now: datetime, *, due_at: datetime
+) -> None:
+    """Have these values pushed, from `due_at` on."""
     rows = [
         {
             "identity": identity,
             "key": key,
             "value": value,
             "status": "requested",
+            "detail": "",
+            "attempts": 0,
             "requested_at": now,
             "finished_at": None,
+            "next_attempt_at": due_at,
         }
         for key, value in sorted(values.items())
     ]
-    update_columns = ("value", "status", "requested_at", "finished_at")
-    await transaction.run(upsert(_pushes, transaction.dialect, ("identity", "key"), update_columns), rows)
+    changed = tuple(name for name in rows[0] if name not in {"identity", "key"})
+    await transaction.run(upsert(_pushes, transaction.dialect, ("identity", "key"), changed), rows)
 
 
-async def finish(transaction: StoreTransaction, identity: str, push: Push, detail: str, now: datetime) -> None:
-    """Store how a push ended, unless another value was asked for meanwhile."""
+async def due(transaction: StoreTransaction, now: datetime, limit: int) -> Sequence[str]:
+    """Accepted charge points with a push that is due, the longest waiting first."""
+    query = (
+        select(_pushes.c.identity)
+        .join(charge_points, charge_points.c.identity == _pushes.c.identity)
+        .where(_pushes.c.next_attempt_at <= now, charge_points.c.registration == "accepted")
+        .group_by(_pushes.c.identity)
+        .order_by(func.min(_pushes.c.next_attempt_at))
+        .limit(limit)
+    )
+    return [row.identity for row in await transaction.rows(query)]
+
+
+async def claim(
+    transaction: StoreTransaction, identity: str, due_by: datetime, *, until: datetime
+) -> tuple[Push, str] | None:
+    """The charge point's next push that is due, nobody else's `until` then, and its OCPP version; None if none is."""
+    query = (
+        select(_pushes, charge_points.c.ocpp_version)
+        .join(charge_points, charge_points.c.identity == _pushes.c.identity)
+        .where(
+            _pushes.c.identity == identity,
+            _pushes.c.next_attempt_at <= due_by,
+            charge_points.c.registration == "accepted",
+        )
+        .order_by(_pushes.c.key)
+        .limit(1)
+        .with_for_update(of=_pushes, skip_locked=True)
+    )
+    row = await transaction.first(query)
+    if row is None:
+        return None
+    mine = update(_pushes).where(_pushes.c.identity == identity, _pushes.c.key == row.key)
+    await transaction.run(mine.values(attempts=row.attempts + 1, next_attempt_at=until))
+    return Push(row.key, row.value, row.status, row.attempts + 1, row.requested_at), row.ocpp_version
+
+
+async def finish(
+    transaction: StoreTransaction, identity: str, push: Push, detail: str, now: datetime, *, again_at: datetime | None
+) -> None:
+    """Store how an attempt ended and when the next one is due, unless the value was asked for anew meanwhile.
+
+    With a next one, the charge point's other values wait for it as well: it was not to be reached.
+    """
+    theirs = update(_pushes).where(_pushes.c.identity == identity)
+    if again_at is not None:
+        await transaction.run(theirs.where(_pushes.c.next_attempt_at < again_at).values(next_attempt_at=again_at))
     await transaction.run(
-        _FINISH,
-        {
-            "who": identity,
-            "what": push.key,
-            "pushed": push.value,
-            "now_is": push.status,
-            "because": detail[:500],
-            "at": now,
-        },
+        theirs.where(
+            _pushes.c.key == push.key, _pushes.c.value == push.value, _pushes.c.requested_at == push.requested_at
+        ).values(status=push.status, detail=detail[:500], finished_at=now, next_attempt_at=again_at)
     )

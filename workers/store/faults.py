@@ -115,7 +115,8 @@ async def note_connector(transaction: StoreTransaction, report: ConnectorReport)
 
     Of two at the same moment, as clocks that count whole seconds make them, the one that arrived later is newer.
 
-    A retried report leaves the state as it is and adds nothing to the history (written just before the commit).
+    A retried report adds nothing to the history (written just before the commit) and leaves the state as it is, unless
+    another one of the same moment came between: two of three quick changes may look alike too.
     """
     state = {
         "identity": report.spot.identity,

@@ -10,6 +10,9 @@ from workers.store.engine import StoreTransaction
 from workers.store.tables import meter_samples
 from workers.store.upserts import insert_new
 
+IMPLAUSIBLE_TIME = "timestamp_implausible"
+"""The flag of a moment that no set clock shows; it is stored as sent."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -36,10 +39,16 @@ class Sample:
     ordinal: int = 0
     """Tells samples of one message apart that are alike in all of the natural key."""
 
+    @property
+    def undated(self) -> bool:
+        """Whether its clock was never set, or is far ahead."""
+        return IMPLAUSIBLE_TIME in self.flags.split()
+
     def natural_key(self) -> bytes:
         """A 16 byte digest of what makes this sample the same one when it is sent again.
 
-        Within a transaction the connector is left out: StopTransaction repeats samples without naming it.
+        Within a transaction the connector is left out: StopTransaction repeats samples without naming it. A clock that
+        was never set gives many samples the same time: what they measured tells those apart.
         """
         where = "" if self.transaction_ref else f"{self.evse_id}/{self.connector_id}"
         parts = (
@@ -53,6 +62,7 @@ class Sample:
             self.location,
             self.format,
             str(self.ordinal),
+            *((self.raw_value,) if self.undated else ()),
         )
         return hashlib.blake2b("\x1f".join(parts).encode("utf-8", "replace"), digest_size=16).digest()
 

@@ -106,6 +106,7 @@ configuration_pushes = Table(
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("requested_at", UtcTime, nullable=False),
     Column("finished_at", UtcTime),
+    Column("next_attempt_at", UtcTime, index=True),  # NULL: nothing is left to do
 )
 
 tokens = Table(

@@ -4,13 +4,26 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Integer, and_, bindparam, exists, not_, or_, select
+from sqlalchemy import Integer, String, and_, bindparam, case, exists, false, func, not_, or_, select, true
 
 from workers.store.engine import StoreTransaction
 from workers.store.tables import authorizations, tokens, transactions
 from workers.store.upserts import insert_new
 
 _CONNECTOR = bindparam("connector", type_=Integer)
+_EVSE = bindparam("evse", type_=Integer)
+_REFERENCE = bindparam("reference", type_=String)
+_SAME_PLACE = case(
+    (
+        or_(_EVSE.is_not(None), _REFERENCE.is_not(None)),
+        or_(
+            func.coalesce(transactions.c.evse_id == _EVSE, false()),
+            func.coalesce(transactions.c.reference == _REFERENCE, false()),
+        ),
+    ),
+    (_CONNECTOR.is_not(None), func.coalesce(transactions.c.connector_id == _CONNECTOR, true())),
+    else_=true(),
+)
 _ELSEWHERE = (
     exists()
     .where(
@@ -18,12 +31,7 @@ _ELSEWHERE = (
         transactions.c.state == "active",
         # One that was refused holds nothing: else the rightful session could not even be stopped with its own token.
         transactions.c.token_status.is_distinct_from("ConcurrentTx"),
-        not_(
-            and_(
-                transactions.c.identity == bindparam("here"),
-                or_(_CONNECTOR.is_(None), transactions.c.connector_id == _CONNECTOR),
-            )
-        ),
+        not_(and_(transactions.c.identity == bindparam("here"), _SAME_PLACE)),
     )
     .label("busy")
 )
@@ -87,20 +95,28 @@ async def judge(
     accept_unknown: bool,
     identity: str,
     connector_id: int | None = None,
+    evse_id: int | None = None,
+    reference: str | None = None,
     stopping: bool = False,
     starting: bool = False,
 ) -> TokenVerdict:
     """Look the token up and decide.
 
-    It counts as busy while it has an active transaction at another charge point, or, with a connector given,
-    anywhere but on that connector: an Authorize at the same charge point may be meant to stop. A token that is stopping
-    something is never busy. One that is `starting` is locked until the commit: of two starts at the same time the
-    second one must see the first.
+    It counts as busy while it has an active transaction anywhere but here. Here is the connector (1.6), or the EVSE and
+    the transaction with that `reference` (2.x); with none of them given it is the whole charge point, for an Authorize
+    may be meant to stop. A token that is stopping something is never busy. One that is `starting` is locked until the
+    commit: of two starts at the same time the second one must see the first.
     """
     wanted = token_key(id_token)
     if starting and transaction.dialect != "sqlite":  # which has one writer anyway
         await transaction.first(_CLAIM, {"wanted": wanted})
-    parameters = {"wanted": wanted, "here": identity, "connector": connector_id}
+    parameters = {
+        "wanted": wanted,
+        "here": identity,
+        "connector": connector_id,
+        "evse": evse_id,
+        "reference": reference,
+    }
     row = await transaction.first(_FIND, parameters)
     if row is None:
         return decide(None, now, busy_elsewhere=False, accept_unknown=accept_unknown)

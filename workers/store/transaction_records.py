@@ -18,6 +18,7 @@ _BY_KEY = (
 _BY_ID = (
     select(_t).where(_t.c.identity == bindparam("who"), _t.c.id == bindparam("wanted", type_=Integer)).with_for_update()
 )
+_ISSUED = select(_t.c.id).where(_t.c.identity == bindparam("who"), _t.c.id == bindparam("wanted", type_=Integer))
 _ACTIVE = (
     select(_t)
     .where(
@@ -77,6 +78,11 @@ async def find_by_id(transaction: StoreTransaction, identity: str, number: int) 
     """The transaction of that id, if it is this charge point's; locked until the commit."""
     row = await transaction.first(_BY_ID, {"who": identity, "wanted": number})
     return None if row is None else row._asdict()
+
+
+async def is_issued(transaction: StoreTransaction, identity: str, number: int) -> bool:
+    """Whether this charge point has a transaction of that id."""
+    return await transaction.first(_ISSUED, {"who": identity, "wanted": number}) is not None
 
 
 async def insert(transaction: StoreTransaction, values: Mapping[str, Any]) -> int | None:

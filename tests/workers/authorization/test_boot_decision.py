@@ -1,13 +1,14 @@
 """What a boot tells, and which rule decides on it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from contracts.envelope import OutcomeEnvelope, OutcomeKind
 from contracts.versions import Version
 from workers.authorization.boot_decision import boot_reply, facts_of, registration_of
-from workers.authorization.initial_configuration import request_of, to_push
+from workers.authorization.initial_configuration import again_at, request_of, to_push
 from workers.store.configuration import Push, Wanted
 from workers.store.registration import BootRule
 
@@ -58,13 +59,17 @@ def want(key, value, vendor="*", model="*") -> Any:
     return Wanted(key, value, vendor, model)
 
 
+def push(key, value, status, *, attempts=1) -> Any:
+    return Push(key, value, status, attempts, NOW)
+
+
 def test_what_the_charge_point_accepted_is_not_pushed_again_until_its_value_changes():
     wanted = [want("A", "1"), want("B", "2"), want("C", "3"), want("D", "4")]
     pushed = {
-        "A": Push("A", "1", "Accepted"),
-        "B": Push("B", "1", "Accepted"),
-        "C": Push("C", "3", "offline"),
-        "D": Push("D", "4", "RebootRequired"),
+        "A": push("A", "1", "Accepted"),
+        "B": push("B", "1", "Accepted"),
+        "C": push("C", "3", "offline"),
+        "D": push("D", "4", "RebootRequired"),
     }
     assert to_push(wanted, pushed, FACTS) == {"B": "2", "C": "3"}
 
@@ -82,3 +87,23 @@ def test_a_value_is_set_in_the_words_of_each_version():
     action, payload = request_of(Version.V201, "SmartChargingCtrlr.LimitChangeSignificance", "5")
     assert action == "SetVariables"
     assert payload["setVariableData"][0]["component"] == {"name": "SmartChargingCtrlr"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "later"),
+    [
+        (OutcomeKind.RESULT, None, False),
+        (OutcomeKind.CALL_ERROR, "NotSupported", False),
+        (OutcomeKind.REJECTED, "invalid_payload", False),
+        (OutcomeKind.REJECTED, "queue_full", True),
+        (OutcomeKind.OFFLINE, "gateway_gone", True),
+        (OutcomeKind.TIMEOUT, "deadline", True),
+        (OutcomeKind.UNKNOWN, "broker_lost", True),
+        (OutcomeKind.EXPIRED, "deadline", True),
+    ],
+)
+def test_a_value_is_pushed_again_until_the_charge_point_has_spoken_or_was_away_for_a_week(kind, code, later):
+    outcome = OutcomeEnvelope("c", "CP-1", kind, "g", error_code=code)
+    again = again_at(outcome, push("A", "1", "requested"), NOW)
+    assert (again is not None and again > NOW) if later else again is None
+    assert again_at(outcome, push("A", "1", "requested"), NOW + timedelta(days=8)) is None

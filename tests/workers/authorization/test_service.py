@@ -1,5 +1,6 @@
 """The authorization service on a real broker and both stores."""
 
+import asyncio
 import time
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,8 @@ from tests.support.calling import GATEWAY, caller_on, until
 from tests.support.serving import serving, worker_settings
 from tests.support.worker_store import all_rows, migrated_store
 from workers.authorization.service import service
-from workers.store import tables
+from workers.store import configuration, presence, registration, tables
+from workers.store.presence import Place
 from workers.store.provisioning import apply_plan, read_plan
 
 PLAN = """
@@ -275,11 +277,35 @@ async def test_a_2x_station_is_told_by_set_variables(amqp_url, sqlite_url):
         assert caller.commands[0].action == "SetVariables"
 
 
-async def test_a_push_that_failed_is_tried_again_at_the_next_boot(amqp_url, sqlite_url):
+async def test_a_push_that_failed_is_tried_again_without_another_boot(amqp_url, database_url):
     boot = {**BOOT, "chargePointVendor": "ACME"}
-    async with world(amqp_url, sqlite_url, command_timeout_seconds=0.2) as (caller, store):
+    async with world(amqp_url, database_url, command_timeout_seconds=0.2) as (caller, store):
         body(await caller.call("BootNotification", boot))
         await pushes(store, "timeout")
         caller.answer_command = accept_command
-        body(await caller.call("BootNotification", boot))
-        assert (await pushes(store, "Accepted"))["attempts"] == 2
+        assert (await pushes(store, "Accepted"))["attempts"] >= 2
+
+
+async def test_what_an_ended_process_was_to_push_is_pushed_by_the_next_unless_the_boot_is_refused_since(
+    amqp_url, database_url
+):
+    now = datetime.now(UTC)
+    async with migrated_store(database_url) as store, store.transaction() as transaction:
+        for identity, registered in (("CP-1", "accepted"), ("CP-2", "rejected")):
+            facts = {"registration": registered, "ocpp_version": "1.6"}
+            await registration.record_boot(transaction, identity, facts, now)
+            await configuration.request(transaction, identity, {"A": "1", "B": "2"}, now, due_at=now)
+        await presence.note(
+            transaction, [Place(identity, GATEWAY, "session-1", 1, "1.6") for identity in ("CP-1", "CP-2")], now
+        )
+    async with world(amqp_url, database_url) as (caller, store):
+        caller.answer_command = accept_command
+        async with asyncio.timeout(20):
+            while True:
+                found = await all_rows(store, tables.configuration_pushes)
+                if [row["status"] for row in found] == ["Accepted", "Accepted", "requested", "requested"]:
+                    break
+        assert [(command.identity, orjson.loads(command.payload)["key"]) for command in caller.commands] == [
+            ("CP-1", "A"),
+            ("CP-1", "B"),
+        ]

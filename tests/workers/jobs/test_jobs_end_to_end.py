@@ -13,7 +13,8 @@ from contracts.envelope import OutcomeKind
 from tests.support.job_caller import job_caller_on
 from tests.support.serving import serving, worker_settings
 from tests.support.worker_store import migrated_store
-from workers.jobs import dispatch, plan
+from workers.jobs import dispatch
+from workers.runtime import backoff, due_work
 from workers.runtime.application import Application, definition_of
 from workers.settings import WorkerSettings
 from workers.store import jobs
@@ -32,9 +33,9 @@ SIGNED: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(dispatch, "POLL_S", 0.05)
-    monkeypatch.setattr(plan, "FIRST_PAUSE_S", 0.05)
-    monkeypatch.setattr(plan, "LEASE_MARGIN", timedelta(seconds=0.2))
+    monkeypatch.setattr(due_work, "POLL_S", 0.05)
+    monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(dispatch, "LEASE_MARGIN", timedelta(seconds=0.2))
 
 
 async def until_state(store: Store, job_id: str, *states: str) -> Job:

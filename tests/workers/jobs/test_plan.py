@@ -106,11 +106,3 @@ def test_a_request_that_may_have_been_sent_is_never_begun_anew_unless_the_gatewa
     ending = plan.meaning(outcome(kind, gateway=gateway, code=code), fresh=False)
     if ending is Ending.NOT_SENT:
         assert (kind, gateway) == (OutcomeKind.EXPIRED, "g")
-
-
-@given(st.integers(0, 10_000), st.text(max_size=10))
-def test_pauses_grow_to_a_bound(attempts, job_id):
-    pause = plan.pause(job(attempts=attempts, job_id=job_id)).total_seconds()
-    assert plan.FIRST_PAUSE_S / 2 <= pause <= plan.LONGEST_PAUSE_S
-    if attempts > 16:
-        assert pause >= plan.LONGEST_PAUSE_S / 2

@@ -75,6 +75,7 @@ def test_a_unit_that_is_missing_is_assumed_from_the_measurand_and_flagged():
     assert (sample.unit, sample.flags) == ("V", "unit_assumed")
     assert natural_unit("Energy.Reactive.Import.Interval") == ("Wh", False)
     assert natural_unit("Power.Reactive.Import")[0] == "var"
+    assert natural_unit("Power.Factor") == ("", False)
 
 
 def test_the_multiplier_of_2x_counts():

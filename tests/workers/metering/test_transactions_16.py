@@ -281,6 +281,48 @@ async def test_meter_values_of_an_unassigned_transaction_are_stored_flagged_and_
     assert len(await all_rows(store, tables.parked_messages)) == 1
 
 
+async def test_meter_values_of_an_unknown_transaction_never_join_the_one_that_gets_its_number_later(store):
+    value = {"timestamp": TIME, "sampledValue": [{"value": "900000"}]}
+    payload = {"connectorId": 1, "transactionId": 1, "meterValue": [value]}
+    fresh = service(WorkerSettings())  # one that has not seen another store's transaction 1
+    assert await handle(store, fresh, call("MeterValues", payload)) == Answer({})
+    (sample,) = await all_rows(store, tables.meter_samples)
+    assert (sample["flags"], sample["transaction_ref"]) == ("transaction_unknown", "")
+    (parked,) = await all_rows(store, tables.parked_messages)
+    assert (parked["reason"], parked["transaction_ref"]) == ("transaction_unknown", "1")
+    number, _ = await start(store)
+    assert number == 1
+    assert (await view(store, number)).energy_wh is None
+
+
+async def test_samples_of_a_clock_that_stands_still_are_all_kept_and_each_once(store):
+    number, _ = await start(store)
+    for reading in (1000, 1100, 1100, 1200):
+        value = {"timestamp": "1970-01-01T00:00:00Z", "sampledValue": [{"value": str(reading)}]}
+        await meter(store, {"connectorId": 1, "transactionId": number, "meterValue": [value]})
+    samples = await all_rows(store, tables.meter_samples)
+    assert sorted(row["value"] for row in samples) == [1000, 1100, 1200]
+
+
+@pytest.mark.parametrize("meter_stop", [None, ..., "n/a"])
+async def test_a_stop_without_a_readable_register_takes_that_of_its_data(store, meter_stop):
+    number, _ = await start(store)
+    data = [
+        {"timestamp": "2026-05-01T12:05:00Z", "sampledValue": [{"value": "9000", "context": "Transaction.End"}]},
+        {"timestamp": "2026-05-01T12:06:00Z", "sampledValue": [{"value": "7000"}, {"value": "9", "phase": "L1"}]},
+    ]
+    await stop(store, number, meterStop=meter_stop, transactionData=data)
+    found = await view(store, number)
+    assert (found.meter_stop_wh, found.energy_wh) == (9000, 8000)
+    assert found.flags in {"meterStop_missing", "meterStop_type"}
+
+
+async def test_a_stop_before_its_start_is_flagged(store):
+    number, _ = await start(store)
+    await stop(store, number, timestamp="2026-04-01T12:00:00Z")
+    assert (await view(store, number)).flags == "ended_before_start"
+
+
 async def test_a_sample_that_is_no_number_is_kept_raw(store):
     sampled = [
         {"value": "n/a"},

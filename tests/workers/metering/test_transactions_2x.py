@@ -80,7 +80,7 @@ async def only(store) -> Any:
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 async def test_events_make_the_same_transaction_in_whatever_order_they_come(store, order):
     for index in order:
-        await send(store, life()[index])
+        await send(store, life()[index], after_s=1800)
     found = await only(store)
     assert (found.state, found.energy_wh, found.stop_reason) == ("ended", 3000, "EVDisconnected")
     assert (found.started_at, found.ended_at) == (NOW, NOW + timedelta(minutes=20))
@@ -112,6 +112,62 @@ async def test_a_token_that_charges_elsewhere_is_concurrent_but_stops_its_own(st
     other = await send(store, life()[0], identity="CP-2")
     assert other["idTokenInfo"]["status"] == "ConcurrentTx"
     assert (await send(store, {**life()[2], "idToken": TOKEN}))["idTokenInfo"]["status"] == "Accepted"
+
+
+async def test_a_token_charges_on_one_evse_of_a_station_at_a_time(store):
+    second = {"info": {"transactionId": "tx-2"}, "idToken": TOKEN}
+    await send(store, life()[0])
+    other = await send(store, event("Started", 0, 1, **second, evse={"id": 2}))
+    assert other["idTokenInfo"]["status"] == "ConcurrentTx"
+    nowhere = await send(store, event("Updated", 1, 2, **second, evse=...))
+    assert nowhere["idTokenInfo"]["status"] == "ConcurrentTx"
+    again = await send(store, event("Updated", 1, 3, idToken=TOKEN, evse=...))
+    assert again["idTokenInfo"]["status"] == "Accepted"
+    await send(store, life()[2])
+    free = await send(store, event("Updated", 2, 30, **second, evse={"id": 2}))
+    assert free["idTokenInfo"]["status"] == "Accepted"
+
+
+@pytest.mark.parametrize("wrong", ["2036-05-01T12:00:00Z", "1970-01-01T00:00:00Z", at(120)])
+async def test_a_clock_that_is_wrong_for_a_while_does_not_change_the_energy(store, wrong):
+    updated = life()[1]
+    updated["meterValue"][0]["timestamp"] = wrong
+    for after_s, one in ((1, life()[0]), (601, updated), (1201, life()[2])):
+        await send(store, one, after_s=after_s)
+    found = await only(store)
+    assert found.energy_wh == 3000
+    assert found.flags == ("" if wrong == at(120) else "timestamp_implausible")
+
+
+async def test_an_end_before_the_start_is_flagged(store):
+    await send(store, life()[0])
+    await send(store, event("Ended", 1, -10))
+    assert (await only(store)).flags == "ended_before_start"
+
+
+async def test_a_null_multiplier_is_none(store):
+    for payload, reading in ((life()[0], 1000), (life()[2], 4000)):
+        payload["meterValue"][0]["sampledValue"][0] = {"value": reading, "unitOfMeasure": {"multiplier": None}}
+        await send(store, payload, after_s=1800)
+    assert (await only(store)).energy_wh == 3000
+
+
+async def test_a_used_number_is_recognised_when_it_is_sent_again_as_offline(store):
+    await send(store, life()[0])
+    wrong = event("Updated", 0, 5, triggerReason="MeterValuePeriodic", meterValue=energy(5, 1.5))
+    await send(store, wrong)
+    await send(store, {**wrong, "offline": True}, after_s=60)
+    rows = await all_rows(store, tables.transaction_events)
+    assert sorted(row["flags"] for row in rows) == ["", "seqNo_repeated"]
+
+
+async def test_a_started_event_that_is_overtaken_still_gives_up_a_lost_one(store):
+    await send(store, life()[0])
+    later = {"info": {"transactionId": "tx-2"}}
+    await send(store, event("Updated", 1, 61, **later))
+    await send(store, event("Started", 0, 60, **later))
+    states = {row["reference"]: row["state"] for row in await all_rows(store, tables.transactions)}
+    assert states == {"tx-1": "abandoned", "tx-2": "active"}
 
 
 async def test_a_lost_end_is_given_up_when_the_evse_starts_again(store):

@@ -65,7 +65,11 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("identity", "key", name=op.f("pk_configuration_pushes")),
+    )
+    op.create_index(
+        op.f("ix_configuration_pushes_next_attempt_at"), "configuration_pushes", ["next_attempt_at"], unique=False
     )
     op.create_table(
         "connector_states",
@@ -261,6 +265,7 @@ def downgrade() -> None:
     op.drop_table("data_transfers")
     op.drop_table("data_transfer_vendors")
     op.drop_table("connector_states")
+    op.drop_index(op.f("ix_configuration_pushes_next_attempt_at"), table_name="configuration_pushes")
     op.drop_table("configuration_pushes")
     op.drop_table("charge_points")
     op.drop_table("boot_rules")
