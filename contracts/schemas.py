@@ -92,12 +92,19 @@ def _text(action: Action, part: Part) -> bytes | None:
 
 
 def _first(validator: jsonschema_rs.Validator, payload: Any) -> Violation | None:
+    if validator.is_valid(payload):
+        return None
     try:
-        if validator.is_valid(payload):
-            return None
-        error = next(iter(validator.iter_errors(payload)))
+        # stops at the first error: a payload can hold hundreds of thousands, and each is an object
+        validator.validate(payload)
+    except jsonschema_rs.ValidationError as found:
+        return _named(found)
     except ValueError:  # its recursion limit; no real payload comes near it
         return Violation(ErrorKind.FORMAT, "payload is nested too deeply")
+    return None
+
+
+def _named(error: jsonschema_rs.ValidationError) -> Violation:
     kind = _KINDS.get(type(error.kind).__name__, ErrorKind.PROPERTY)
     where = "/".join(str(step) for step in error.instance_path) or "payload"
     # Names of unexpected properties come from the peer: keep what is printable and short.

@@ -11,7 +11,7 @@ from contracts.process.monitor import Monitor
 from contracts.topology import GATEWAYS
 from gateway.clock import Clock
 from gateway.connection import Connection
-from gateway.drain import drain
+from gateway.drain import SETTLE_SHARE, drain
 from gateway.edge import Edge
 from gateway.errors import ListenError
 from gateway.listener import Listener
@@ -66,9 +66,10 @@ class Gateway:
         ]
         self._log.info("gateway.started", gateway=settings.gateway_id, port=self.port, monitor_port=self.monitor.port)
 
-    async def failed(self) -> None:
-        """Return when a task that must not end has ended."""
-        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+    async def failed(self) -> BaseException | None:
+        """Return when a task that must not end has ended; its exception, if that is why."""
+        ended, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        return ended.pop().exception()
 
     async def stop(self) -> None:
         """Refuse new sockets, finish what is in flight, close the rest at a pace; then `close`."""
@@ -76,7 +77,7 @@ class Gateway:
             self._server.close()
         await drain(self.edge)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.link.settled(), self.settings.drain_grace_seconds * 0.05)
+            await asyncio.wait_for(self.link.settled(), self.settings.drain_grace_seconds * SETTLE_SHARE)
         unsafe = sum(1 for _ in self.edge.relay.unconfirmed_transactions())
         if unsafe:
             self._log.error("gateway.lost_calls", transaction_calls=unsafe)
@@ -129,12 +130,13 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> int:
         stopping = asyncio.create_task(stop.wait())
         failing = asyncio.create_task(gateway.failed())
         await asyncio.wait({stopping, failing}, return_when=asyncio.FIRST_COMPLETED)
-        broken = not stopping.done()
+        broken = failing.done()
+        if broken:
+            structlog.get_logger().critical("gateway.task_ended", exc_info=failing.result())
         for waiter in (stopping, failing):
             waiter.cancel()
         await gateway.stop()
         if broken:
-            structlog.get_logger().critical("gateway.task_ended")
             return 1
         structlog.get_logger().info("gateway.stopped")
         return 0

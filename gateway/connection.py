@@ -21,8 +21,8 @@ from gateway.handshake import NO_UPGRADE, Accepted, Refused
 from gateway.session import Session
 
 HANDSHAKE_BYTES = 16 * 1024
-SLICE_BYTES = 16 * 1024
-"""Parsed at once: bounds how many frames can be pending when the session has no more room."""
+SLICE_BYTES, DEFLATED_SLICE_BYTES = 16 * 1024, 1024
+"""Parsed at once: bounds what is pending when the session has no more room. A deflated byte may become a thousand."""
 
 _BAD_REQUEST = Refused(400, "bad_request", "not an HTTP request to upgrade")
 _TOO_LARGE = Refused(431, "large_request", "request line and headers are too large")
@@ -60,21 +60,9 @@ class Connection(asyncio.Protocol):
     """A socket from its first byte to its last; `session` is set once the handshake is accepted."""
 
     __slots__ = (
-        "_abort_reason",
-        "_backlog",
-        "_front",
-        "_held",
-        "_missed",
-        "_partial",
-        "_paused",
-        "_phase",
-        "_request",
-        "_transport",
-        "_writable",
-        "_ws",
-        "heard",
-        "session",
-    )
+        "_abort_reason", "_backlog", "_front", "_held", "_missed", "_partial", "_paused", "_phase", "_request",
+        "_transport", "_writable", "_ws", "heard", "session",
+    )  # fmt: skip
 
     def __init__(self, front: Front) -> None:
         self._front = front
@@ -168,11 +156,13 @@ class Connection(asyncio.Protocol):
         self._phase = Phase.OPEN
         return True
 
-    def refuse(self, refused: Refused) -> None:
-        """Answer with an HTTP error and end the connection."""
-        if self._phase in {Phase.REQUEST, Phase.VERDICT}:
-            self._request = None
-            self._respond(self._ws.reject(refused.status, refused.detail + "\n"), refused)
+    def refuse(self, refused: Refused) -> bool:
+        """Answer with an HTTP error and end the connection; False when it has ended already."""
+        if self._phase not in {Phase.REQUEST, Phase.VERDICT}:
+            return False
+        self._request = None
+        self._respond(self._ws.reject(refused.status, refused.detail + "\n"), refused)
+        return True
 
     def transmit(self, frame: bytes) -> None:
         """Send a text frame; nothing happens once the connection is closing."""
@@ -273,22 +263,28 @@ class Connection(asyncio.Protocol):
             self._feed(held)
 
     def _feed(self, data: bytes) -> None:
+        """Parse one slice; what remains waits for the next turn of the loop: no peer may hold up the others."""
         ws = self._ws
-        if len(data) <= SLICE_BYTES and self._has_room():
-            ws.receive_data(data)
+        if self._has_room():
+            ws.receive_data(self._slice_of(data))
             self._hand_on(ws.events_received())
         else:
-            self._held += data
-            while self._held and not self._backlog and self._has_room() and ws.state is OPEN:
-                piece, self._held = self._held[:SLICE_BYTES], self._held[SLICE_BYTES:]
-                ws.receive_data(piece)
-                self._hand_on(ws.events_received())
+            self._held = data
         if ws.writes:
             self._flush()
         if ws.state is not OPEN and self._phase is Phase.OPEN and not self._backlog:
             self._begin_closing()
         elif self._held or self._backlog or not self._has_room():
             self._pause()
+            if self._held and not self._backlog and self._has_room():
+                asyncio.get_running_loop().call_soon(self.resume)
+
+    def _slice_of(self, data: bytes) -> bytes:
+        size = DEFLATED_SLICE_BYTES if self._ws.extensions else SLICE_BYTES
+        if len(data) <= size:
+            return data
+        self._held = data[size:]
+        return data[:size]
 
     def _hand_on(self, events: Sequence[Event]) -> None:
         """Give complete text messages to the session, as long as it has room; the rest is the backlog."""
@@ -333,9 +329,8 @@ class Connection(asyncio.Protocol):
         return self._writable and self._front.accepting and session is not None and session.wants_reading
 
     def _pause(self) -> None:
-        if not self._paused and self._phase in {Phase.OPEN, Phase.VERDICT}:
-            self._paused = True
-            self._transport.pause_reading()
+        if self._phase in {Phase.OPEN, Phase.VERDICT}:
+            self._set_paused(True)
         if self._phase is Phase.OPEN and not self._front.accepting:
             self._front.wait_for_room(self)
 
@@ -352,8 +347,12 @@ class Connection(asyncio.Protocol):
         held, self._held = self._held, b""
         self._feed(held)
         if self._phase is Phase.OPEN and not self._held and not self._backlog and self._has_room():
-            self._paused = False
-            self._transport.resume_reading()
+            self._set_paused(False)
+
+    def _set_paused(self, paused: bool) -> None:
+        if paused is not self._paused:
+            self._paused = paused
+            (self._transport.pause_reading if paused else self._transport.resume_reading)()
 
     # closing
 
@@ -363,17 +362,19 @@ class Connection(asyncio.Protocol):
             self._phase = Phase.CLOSING
             self._backlog, self._partial = (), None
             self._front.closing(self)
-            held, self._held = self._held, b""
-            self._read_to_close(held)
-            if self._paused:
-                self._paused = False
-                self._transport.resume_reading()
+            self._read_to_close()
 
-    def _read_to_close(self, data: bytes) -> None:
-        if data:
-            self._ws.receive_data(data)
+    def _read_to_close(self, data: bytes = b"") -> None:
+        held, self._held = self._held + data, b""
+        if self._phase is not Phase.CLOSING:
+            return
+        if held:
+            self._ws.receive_data(self._slice_of(held))
             self._ws.events_received()
         self._flush()
+        if self._held:
+            asyncio.get_running_loop().call_soon(self._read_to_close)
+        self._set_paused(bool(self._held))
 
     def _respond(self, response: Response, refused: Refused) -> None:
         if response.status_code != refused.status:
@@ -384,9 +385,7 @@ class Connection(asyncio.Protocol):
         self._ws.send_response(response)
         self._flush()
         self._front.closing(self)
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
+        self._set_paused(False)
 
     def _flush(self) -> None:
         transport = self._transport

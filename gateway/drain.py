@@ -10,8 +10,11 @@ from gateway.edge import Edge
 
 GOING_AWAY = 1001
 STEP_S = 0.05
-RESERVE = 0.15
-"""Share of the grace time kept for close handshakes and the broker."""
+FINISH_SHARE, GONE_SHARE, SETTLE_SHARE = 0.85, 0.92, 0.04
+"""Of the grace time: until then Calls may finish, then sockets must be gone; and how long the broker may take then.
+
+What is left is for the broker's connection and the monitor's port.
+"""
 
 
 def closes_due(sessions: int, seconds_left: float, pace: float, step: float) -> float:
@@ -23,14 +26,15 @@ def closes_due(sessions: int, seconds_left: float, pace: float, step: float) -> 
 async def drain(edge: Edge) -> None:
     """Close all sessions with 1001; returns when they are gone, or when the grace time is nearly over.
 
-    Idle sessions go first. One with something in flight waits for it until the time is nearly up.
+    Idle sessions go first. One with something in flight waits for it until the time is nearly up. So does billing data
+    that has lost its session, for a broker that comes back in time.
     """
     settings = edge.settings
     log = structlog.get_logger()
     loop = asyncio.get_running_loop()
     began = loop.time()
-    finish_by = began + settings.drain_grace_seconds * (1 - RESERVE)
-    gone_by = began + settings.drain_grace_seconds * (1 - RESERVE / 3)
+    finish_by = began + settings.drain_grace_seconds * FINISH_SHARE
+    gone_by = began + settings.drain_grace_seconds * GONE_SHARE
     log.info("drain.begun", sessions=len(edge.registry), in_flight=len(edge.relay))
     edge.begin_drain()
     budget = 0.0
@@ -41,7 +45,7 @@ async def drain(edge: Edge) -> None:
         await asyncio.sleep(STEP_S)
     unfinished = _close_some(edge.registry, len(edge.registry), idle_only=False)
     edge.abort_handshakes()
-    while edge.sockets and loop.time() < gone_by:  # noqa: ASYNC110 - a poll for half a minute of a process's life
+    while (edge.sockets or edge.relay.holds_unsafe()) and loop.time() < gone_by:  # noqa: ASYNC110 - a poll for seconds
         await asyncio.sleep(STEP_S)
     log.info("drain.done", seconds=round(loop.time() - began, 2), closed_unfinished=unfinished, sockets=edge.sockets)
 

@@ -90,7 +90,8 @@ class Edge:
         interval = settings.ping_interval_seconds
         self._rounds: Rounds[Connection] | None = Rounds(interval, clock.now()) if interval else None
         self._waiting_for_room: dict[Connection, None] = {}
-        self._throttle = Throttle(per_second=10)
+        # One each: a socket full of one kind of trouble must not hide the other kinds.
+        self._throttles = {event: Throttle(per_second=10) for event in ("handshake.refused", *LOGGED.values())}
         self._opened: dict[str, float] = {}
         self._log = structlog.get_logger()
         self._tallies = {version.value: _Tally(version) for version in Version}
@@ -245,8 +246,9 @@ class Edge:
         metrics.WINDOW.set(len(self.relay))
         metrics.WINDOW_BYTES.set(self.relay.size_bytes)
         metrics.PAUSED.set(len(self._waiting_for_room))
-        if suppressed := self._throttle.take_suppressed():
-            self._log.warning("log.suppressed", lines=suppressed)
+        for event, throttle in self._throttles.items():
+            if suppressed := throttle.take_suppressed():
+                self._log.warning("log.suppressed", of=event, lines=suppressed)
 
     def begin_drain(self) -> None:
         """Take no new sessions, Calls or commands; what is in flight goes on."""
@@ -271,8 +273,7 @@ class Edge:
             self._refuse(connection, refused, identity=accepted.identity)
 
     def _refuse(self, connection: Connection, refused: Refused, **who: str) -> None:
-        connection.refuse(refused)
-        if self._throttle.passes(self.clock.now()):
+        if connection.refuse(refused) and self._loggable("handshake.refused"):
             self._log.info(
                 "handshake.refused", status=refused.status, reason=refused.reason, remote=connection.remote, **who
             )
@@ -340,10 +341,13 @@ class Edge:
         if session.deadline() < session.scheduled:
             self._deadlines.note(session, connection)
 
+    def _loggable(self, event: str) -> bool:
+        return self._throttles[event].passes(self.clock.now())
+
     def _notice(self, session: Session, notice: Notice) -> None:
         self._notices[notice.kind].inc()
         event = LOGGED.get(notice.kind)
-        if event is not None and self._throttle.passes(self.clock.now()):
+        if event is not None and self._loggable(event):
             self._log.warning(event, identity=session.identity, session=session.session_id, detail=notice.detail)
 
     def _resume_waiting(self) -> None:

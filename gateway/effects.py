@@ -40,6 +40,8 @@ class Relay:
     action: str
     key: str
     frame: bytes
+    received: float
+    """Monotonic seconds at which the frame came; it may have waited for its turn since."""
     deadline: float
     """Monotonic seconds after which nobody waits for the reply."""
     expires: bool

@@ -5,7 +5,8 @@ connection, and a transaction message stays here until the broker confirms it, w
 """
 
 import random
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from typing import Protocol
 
 import structlog
@@ -22,6 +23,8 @@ from gateway.session import Session
 RETRY_FIRST_S = 0.2
 RETRY_MOST_S = 5.0
 LOW_WATER = 0.8
+REPUBLISH_BYTES = 1024 * 1024
+"""Handed to the link at a time after a reconnect: a full window in one go would be in memory three times."""
 
 
 class Link(Protocol):
@@ -74,11 +77,11 @@ class InFlight:
         "key",
         "number",
         "owner",
+        "received",
         "refused",
-        "taken",
     )
 
-    def __init__(self, correlation_id: str, effect: RelayEffect, body: bytes, owner: object, now: float) -> None:
+    def __init__(self, correlation_id: str, effect: RelayEffect, body: bytes, owner: object) -> None:
         self.correlation_id = correlation_id
         self.number = effect.number
         self.key = effect.key
@@ -88,7 +91,7 @@ class InFlight:
         self.keep = effect.transaction
         self.is_send = effect.is_send
         self.owner: object | None = owner
-        self.taken = now
+        self.received = effect.received
         self.confirmed = False
         self.refused = False
 
@@ -108,6 +111,10 @@ class Relay:
         self._bytes = 0
         self._full = False
         self._sends: dict[str, InFlight] = {}  # unconfirmed; all wait equally long, so in deadline order
+        self._unpublished: deque[InFlight] = deque()
+        """What is left to publish on this connection, in order; later Calls queue behind it."""
+        self._awaited: InFlight | None = None
+        """The one whose confirm lets the next portion of that go."""
         self._retry: dict[str, InFlight] = {}
         self._retry_at = 0.0
         self._retry_delay = RETRY_FIRST_S
@@ -142,11 +149,11 @@ class Relay:
             unique_id=effect.unique_id,
             action=effect.action,
             frame=effect.frame,
-            received_ms=self._clock.wall_ms(now),
+            received_ms=self._clock.wall_ms(effect.received),
             violation_kind=None if violation is None else violation.kind.value,
             violation=None if violation is None else violation.description,
         ).encode()
-        entry = InFlight(f"{session.session_id}:{effect.number}", effect, body, owner, now)
+        entry = InFlight(f"{session.session_id}:{effect.number}", effect, body, owner)
         self._window[entry.correlation_id] = entry
         self._bytes += len(body)
         if entry.is_send:
@@ -155,7 +162,12 @@ class Relay:
             self._full = True
             self.accepting = False
             self._log.warning("relay.window_full", calls=len(self._window), bytes=self._bytes)
-        self._publish(entry, now)
+        if self._unpublished:
+            self._unpublished.append(entry)
+        elif self._retry and entry.keep:  # behind what the broker had no room for: it may be of the same session
+            self._retry[entry.correlation_id] = entry
+        else:
+            self._publish(entry, now)
 
     def abandon(self, session_id: str, number: int) -> None:
         """Nobody waits for this Call: forget it, unless it is billing data that the broker does not have yet."""
@@ -172,18 +184,21 @@ class Relay:
         """Correlation ids of billing data that the broker does not have yet."""
         return (entry.correlation_id for entry in self._window.values() if entry.keep and not entry.confirmed)
 
+    def holds_unsafe(self) -> bool:
+        """Whether there is billing data that the broker does not have yet."""
+        return next(self.unconfirmed_transactions(), None) is not None
+
     # from the link
 
     def link_up(self) -> None:
         """A new connection: everything unanswered is published again, in order, with the new reply queue."""
-        now = self._clock.now()
         self._retry.clear()
-        for entry in tuple(self._window.values()):
+        for entry in self._window.values():
             entry.confirmed = False
-            metrics.REPUBLISHED.labels("reconnect").inc()
-            self._publish(entry, now)
+        self._unpublished = deque(self._window.values())
         if self._window:
-            self._log.info("relay.republished", calls=len(self._window))
+            self._log.info("relay.republishing", calls=len(self._window), bytes=self._bytes)
+        self._publish_portion()
         self.flow_changed()
 
     def flow_changed(self) -> None:
@@ -201,20 +216,15 @@ class Relay:
             self._retry_delay = RETRY_FIRST_S
         if entry.is_send or entry.owner is None:
             self._drop(entry)
+        if entry is self._awaited:
+            self._publish_portion()
 
     def refused(self, entry: InFlight) -> None:
         """The broker would not take it (queue full): again a little later."""
-        if entry.correlation_id not in self._window:
-            return
-        if not self._retry:
-            now = self._clock.now()
-            if now > self._retry_at + 2 * RETRY_MOST_S:  # an old story
-                self._retry_delay = RETRY_FIRST_S
-            self._retry_at = now + self._retry_delay * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
-            self._retry_delay = min(self._retry_delay * 2, RETRY_MOST_S)
-            self._log.warning("relay.refused_by_broker", retry_in_s=round(self._retry_at - now, 2))
-        entry.refused = True
-        self._retry[entry.correlation_id] = entry
+        if entry.correlation_id in self._window:
+            self._retry_later(entry)
+        if entry is self._awaited:
+            self._publish_portion()
 
     def returned(self, message: Returned) -> None:
         """No queue is bound for it."""
@@ -241,7 +251,7 @@ class Relay:
             self._log.error("relay.bad_reply", correlation_id=delivery.correlation_id, problem=str(error))
             self._receiver.relay_failed(entry.owner, entry.number)
             return
-        metrics.ROUNDTRIP.observe(self._clock.now() - entry.taken)
+        metrics.ROUNDTRIP.observe(self._clock.now() - entry.received)
         self._receiver.replied(entry.owner, entry.number, reply)
 
     def tick(self, now: float) -> None:
@@ -250,25 +260,42 @@ class Relay:
             self._drop(oldest)
         if self._retry and now >= self._retry_at:
             again, self._retry = self._retry, {}
-            self._republish(again.values(), now)
-
-    # inner workings
-
-    def _republish(self, entries: Iterable[InFlight], now: float) -> None:
-        for entry in entries:
-            if entry.correlation_id in self._window:
+            for entry in [entry for entry in self._window.values() if entry.correlation_id in again]:  # oldest first
                 metrics.REPUBLISHED.labels("refused").inc()
                 self._publish(entry, now)
 
-    def _publish(self, entry: InFlight, now: float) -> None:
+    # inner workings
+
+    def _retry_later(self, entry: InFlight) -> None:
+        if not self._retry:
+            now = self._clock.now()
+            if now > self._retry_at + 2 * RETRY_MOST_S:  # an old story
+                self._retry_delay = RETRY_FIRST_S
+            self._retry_at = now + self._retry_delay * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+            self._retry_delay = min(self._retry_delay * 2, RETRY_MOST_S)
+            self._log.warning("relay.refused_by_broker", retry_in_s=round(self._retry_at - now, 2))
+        entry.refused = True
+        self._retry[entry.correlation_id] = entry
+
+    def _publish_portion(self) -> None:
+        now, size, self._awaited = self._clock.now(), 0, None
+        while self._unpublished and size < REPUBLISH_BYTES:
+            entry = self._unpublished.popleft()
+            if self._window.get(entry.correlation_id) is entry and self._publish(entry, now):
+                metrics.REPUBLISHED.labels("reconnect").inc()
+                size += len(entry.body)
+                self._awaited = entry
+
+    def _publish(self, entry: InFlight, now: float) -> bool:
+        """Hand it to the link; False when that cannot take it, or its time is over."""
         link = self.link
         if link is None or not link.up:
-            return
+            return False
         expiration_ms = None
         if entry.expires:
             expiration_ms = int((entry.deadline - now) * 1000)
             if expiration_ms <= 0:
-                return  # its session gives it up at the next tick
+                return False  # its session gives it up at the next tick
         try:
             link.publish(
                 topology.CALLS,
@@ -282,7 +309,8 @@ class Relay:
                 expiration_ms=expiration_ms,
             )
         except LinkDownError:
-            return  # link_up publishes it
+            return False  # link_up publishes it
+        return True
 
     def _drop(self, entry: InFlight) -> None:
         if self._window.pop(entry.correlation_id, None) is None:

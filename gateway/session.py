@@ -17,6 +17,9 @@ from gateway.commands import Command, CommandLane
 from gateway.effects import Abandon, Effect, Notice, Noticed, Outcome, Relay, Transmit
 from gateway.routes import KNOWN, Route, route_of
 
+PENDING_BYTES = 64 * 1024
+"""Waiting frames of one session above which it is not read; one more of any size may be among them."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionRules:
@@ -47,6 +50,7 @@ class Session:
         "_draining",
         "_number",
         "_pending",
+        "_pending_bytes",
         "_routes",
         "_rules",
         "_transaction",
@@ -77,7 +81,9 @@ class Session:
         self._number = 0
         self._transaction = False
         self._answer_by = inf
-        self._pending: list[bytes] = []  # frames: decoded, a payload can take fifty times as much memory
+        # Frames and when they came: decoded, a payload can take fifty times as much memory.
+        self._pending: list[tuple[bytes, float]] = []
+        self._pending_bytes = 0
         self._commands: CommandLane | None = None  # most sessions never see one: made at the first
         self._unconfirmed_sends = 0
         self._draining = False
@@ -91,7 +97,8 @@ class Session:
     @property
     def wants_reading(self) -> bool:
         """Whether the next frame may be handed in; when not, leave the socket unread."""
-        return len(self._pending) + self._unconfirmed_sends < self._rules.pending_calls
+        waiting = len(self._pending) + self._unconfirmed_sends
+        return waiting < self._rules.pending_calls and self._pending_bytes < PENDING_BYTES
 
     @property
     def idle(self) -> bool:
@@ -131,14 +138,15 @@ class Session:
             return [Notice(Noticed.CALL_WHILE_DRAINING)]  # unanswered: the charge point sends it again elsewhere
         if self._call is None:
             effects: list[Effect] = []
-            self._start(call, now, effects)
+            self._start(call, now, now, effects)
             return effects
         if not self.wants_reading:
             return [Notice(Noticed.CALL_OVER_BOUND, call.action[:50])]
-        self._pending.append(call.frame)
+        self._pending.append((call.frame, now))
+        self._pending_bytes += len(call.frame)
         return []
 
-    def _start(self, call: Call, now: float, effects: list[Effect]) -> None:
+    def _start(self, call: Call, received: float, now: float, effects: list[Effect]) -> None:
         """Relay the Call and take the slot, or answer it at once and leave the slot free."""
         self.calls += 1
         self._number += 1
@@ -168,6 +176,7 @@ class Session:
                 action=name,
                 key=route.key,
                 frame=call.frame,
+                received=received,
                 deadline=deadline,
                 expires=route.expires,
                 transaction=transaction,
@@ -198,6 +207,7 @@ class Session:
                 action=send.action,
                 key=route.key,
                 frame=send.frame,
+                received=now,
                 deadline=now + self._rules.call_timeout,
                 expires=route.expires,
                 transaction=False,
@@ -287,9 +297,10 @@ class Session:
             effects.append(Abandon(self._call_number))
             self._call = None
         pending, self._pending = self._pending, []
-        for call in map(self._waiting_call, pending):
+        for frame, received in pending:
+            call = self._waiting_call(frame)
             if self._route(call.action).transaction:
-                self._start(call, now, effects)
+                self._start(call, received, now, effects)
                 self._call = None
                 effects.append(Abandon(self._number))
         self._answer_by = inf
@@ -307,7 +318,9 @@ class Session:
         self._call = None
         self._answer_by = inf
         while self._pending and self._call is None:
-            self._start(self._waiting_call(self._pending.pop(0)), now, effects)
+            frame, received = self._pending.pop(0)
+            self._pending_bytes -= len(frame)
+            self._start(self._waiting_call(frame), received, now, effects)
         return effects
 
     def _waiting_call(self, frame: bytes) -> Call:

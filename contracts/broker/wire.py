@@ -70,6 +70,7 @@ class Wire(asyncio.Protocol):
         self._heartbeat_timer: asyncio.TimerHandle | None = None
         self._heard = self._spoke = False
         self._silent_ticks = 0
+        self._deaf = False
         self.paused = False
         self.blocked = False
         self.closed: asyncio.Future[str] = self._loop.create_future()
@@ -134,13 +135,20 @@ class Wire(asyncio.Protocol):
 
     async def settled(self) -> None:
         """Return once the broker has processed everything written so far: a round trip on the same channel."""
-        await self.call(commands.Confirm.Select())
+        try:
+            await self.call(commands.Confirm.Select())
+        except (TimeoutError, asyncio.CancelledError):
+            self._deaf = True
+            raise
 
     async def close(self, *, politely: bool) -> None:
-        """End the connection; politely: with connection.close, waiting a little for its answer."""
+        """End the connection; politely: with connection.close, waiting a little for its answer.
+
+        A broker that did not answer `settled` in the time its caller had gets no more of it.
+        """
         if self._heartbeat_timer is not None:
             self._heartbeat_timer.cancel()
-        if politely and not self.closed.done():
+        if politely and not self._deaf and not self.closed.done():
             with contextlib.suppress(TimeoutError, LinkDownError, BrokerRefusedError):
                 try:
                     async with asyncio.timeout(2):

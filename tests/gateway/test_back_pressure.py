@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import json
 import socket
+import zlib
 
 from contracts.envelope import ReplyEnvelope
 from tests.gateway.conftest import until
-from tests.gateway.station import client_frame, hear, opened, plug_in, say, upgrade_request
+from tests.gateway.station import client_frame, head_of, hear, opened, plug_in, raw, say, upgrade_request
 
 
 async def test_a_large_message_reaches_a_peer_that_reads_however_small_the_write_buffer(edge_alone):
@@ -36,6 +37,64 @@ async def test_what_waits_behind_a_full_window_goes_on_when_it_opens_not_when_it
         await until(lambda: len(link.calls) == 3)  # b has filled it again
         link.reply(link.calls[0])
         assert b"RpcFrameworkError" in await asyncio.wait_for(reader.readuntil(b"]"), 5)
+
+
+def deflated(payload: bytes) -> bytes:
+    """A frame of permessage-deflate without context takeover."""
+    squeezer = zlib.compressobj(9, zlib.DEFLATED, -12)
+    frame = bytearray(client_frame(1, (squeezer.compress(payload) + squeezer.flush(zlib.Z_SYNC_FLUSH))[:-4]))
+    frame[0] |= 0x40
+    return bytes(frame)
+
+
+async def opened_with_deflate(gateway) -> asyncio.StreamWriter:
+    extension = b"\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
+    request = upgrade_request("/ocpp/CP-1", "ocpp2.0.1").removesuffix(b"\r\n\r\n") + extension
+    reader, writer = await raw(gateway, request)
+    assert "permessage-deflate" in (await head_of(reader))[1]["sec-websocket-extensions"]
+    return writer
+
+
+async def test_small_deflated_frames_that_grow_a_thousandfold_are_held_as_they_came(edge_alone):
+    gateway, link = await edge_alone()
+    writer = await opened_with_deflate(gateway)
+    writer.write(deflated(b'[2,"a","Heartbeat",{}]'))
+    await until(lambda: link.calls)
+    writer.write(deflated(b'[2,"b","Heartbeat",{"x":"%s"}]' % (b"x" * 1_000_000)) * 14)
+    (connection,) = gateway.edge.registry
+    await until(lambda: connection._paused)
+    waiting = sum(len(frame.data) for frame in connection._backlog) + connection.session._pending_bytes
+    assert waiting < 4_000_000
+    assert len(connection._held) > 5_000
+
+
+async def test_after_a_goodbye_a_flood_is_read_in_small_pieces(edge_alone):
+    gateway, _ = await edge_alone()
+    writer = await opened_with_deflate(gateway)
+    (connection,) = gateway.edge.registry
+    most, parse = 0, connection._ws.receive_data
+
+    def watched(data: bytes) -> None:
+        nonlocal most
+        parse(data)
+        most = max(most, sum(len(event.data) for event in connection._ws.events))
+
+    connection._ws.receive_data = watched
+    connection.close(1001, "bye")
+    writer.write(deflated(b"x" * 1_000_000) * 60)
+    writer.write(client_frame(8, (1001).to_bytes(2, "big")))
+    await until(lambda: gateway.edge.sockets == 0)
+    assert 1_000_000 <= most < 4_000_000
+    assert connection._ws.close_rcvd is not None
+
+
+async def test_a_read_full_of_tiny_frames_is_taken_in_turns(edge_alone):
+    gateway, _ = await edge_alone()
+    await opened(gateway, "CP-1", "ocpp2.0.1")
+    (connection,) = gateway.edge.registry
+    connection.data_received(client_frame(1, b"") * 20_000)
+    assert len(connection._held) > 100_000
+    await until(lambda: not connection._held and not connection._paused)
 
 
 async def test_a_session_with_a_full_queue_is_not_read_and_loses_nothing(edge_alone):

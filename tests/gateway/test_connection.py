@@ -112,7 +112,30 @@ async def test_refused_handshakes_are_logged_with_who_and_why_but_never_flood_th
     assert "topsecret" not in str(logs)
 
 
+async def test_one_kind_of_trouble_does_not_hide_another_in_the_log(edge_alone):
+    with capture_logs() as logs:
+        gateway, _ = await edge_alone()
+        _, writer = await opened(gateway, "NOISY")
+        writer.write(client_frame(1, b"{}") * 100)
+        await until(lambda: len([line for line in logs if line["event"] == "frame.malformed"]) >= 10)
+        reader, _writer = await raw(gateway, upgrade_request("/ocpp/"))
+        assert (await head_of(reader))[0] == 400
+        await until(lambda: any(line["event"] == "log.suppressed" for line in logs))
+    assert any(line["event"] == "handshake.refused" for line in logs)
+    assert next(line for line in logs if line["event"] == "log.suppressed")["of"] == "frame.malformed"
+
+
 # registration policy `closed`
+
+
+async def test_a_connection_that_ended_before_the_verdict_is_not_called_refused(edge_alone):
+    with capture_logs() as logs:
+        gateway, link = await edge_alone(registration="closed", handshake_timeout_seconds=0.3)
+        await raw(gateway, upgrade_request())
+        await until(lambda: link.published)
+        await until(lambda: gateway.edge.sockets == 0)
+        link.reply(link.published[0], AdmissionVerdict(identity="CP-1", known=False))
+    assert not [line for line in logs if line["event"] == "handshake.refused"]
 
 
 async def test_closed_registration_asks_once_and_keeps_early_frames(edge_alone):

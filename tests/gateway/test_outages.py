@@ -9,15 +9,19 @@ import urllib.error
 import urllib.request
 
 import pytest
+from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidStatus
 
+from contracts.broker import BrokerLink
 from contracts.envelope import CallEnvelope, ReplyEnvelope
-from tests.gateway.conftest import until
-from tests.gateway.station import call, hear, plug_in, say
+from gateway.app import Gateway, serve
+from tests.gateway.conftest import settings, until
+from tests.gateway.station import call, client_frame, hear, opened, plug_in, say
 from tests.gateway.worker import TinyWorker
 from tests.support.proxy import CuttingProxy
 
 START = {"connectorId": 1, "idTag": "T", "meterStart": 0, "timestamp": "2026-01-01T00:00:00Z"}
+STOP = {"transactionId": 1, "meterStop": 1, "timestamp": "2026-01-01T00:00:00Z"}
 
 
 async def test_calls_in_flight_survive_a_cut_connection(start_gateway, worker, amqp_url):
@@ -243,6 +247,55 @@ async def test_a_second_signal_ends_the_process_at_once(amqp_url, worker):
             await station.recv()
     finally:
         process.kill()
+
+
+async def test_a_drain_waits_for_a_broker_that_comes_back_with_billing_data_at_hand(edge_alone):
+    gateway, link = await edge_alone(call_timeout_seconds=0.3)
+    async with await plug_in(gateway) as station:
+        link.go_down()
+        await say(station, 2, "s", "StopTransaction", STOP)
+        await until(lambda: gateway.edge.relay.holds_unsafe())
+        (connection,) = gateway.edge.registry
+        await until(lambda: connection.session.idle)  # it has timed out, and nobody waits for it
+        stopping = asyncio.create_task(gateway.stop())
+        await until(lambda: gateway.edge.sockets == 0)
+        link.come_up()
+        (message,) = link.calls
+        assert not stopping.done()
+        link.confirm(message)
+        await asyncio.wait_for(stopping, 10)
+    assert not gateway.edge.relay.holds_unsafe()
+
+
+async def test_a_broker_that_stalls_does_not_hold_up_the_exit(amqp_url):
+    async with CuttingProxy.before(amqp_url) as proxy:
+        gateway = Gateway(settings(amqp_url=proxy.url(amqp_url), drain_grace_seconds=4))
+        await gateway.start()
+        try:
+            await until(lambda: gateway.link.up)
+            _, writer = await opened(gateway)
+            writer.write(client_frame(1, json.dumps([2, "s", "StopTransaction", STOP]).encode()))
+            await until(lambda: len(gateway.edge.relay) == 1)
+            proxy.stall()
+            began = asyncio.get_running_loop().time()
+            await gateway.stop()
+            assert asyncio.get_running_loop().time() - began < 5
+            writer.transport.abort()
+        finally:
+            proxy.flow()
+            await gateway.close()
+            await until(lambda: not proxy.busy)
+
+
+async def test_a_task_that_dies_says_why_before_the_process_ends(amqp_url, monkeypatch):
+    async def die(_: BrokerLink) -> None:
+        raise RuntimeError("the reason")
+
+    monkeypatch.setattr(BrokerLink, "run", die)
+    with capture_logs() as logs:
+        assert await serve(settings(amqp_url=amqp_url), asyncio.Event()) == 1
+    (line,) = [line for line in logs if line["event"] == "gateway.task_ended"]
+    assert str(line["exc_info"]) == "the reason"
 
 
 @pytest.mark.system

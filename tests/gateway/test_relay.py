@@ -8,7 +8,7 @@ from contracts.errors import LinkDownError
 from contracts.versions import Version
 from gateway.clock import Clock
 from gateway.effects import Relay as RelayEffect
-from gateway.relay import InFlight, Relay
+from gateway.relay import REPUBLISH_BYTES, InFlight, Relay
 from gateway.session import Session, SessionRules
 from tests.gateway.memory_link import Published, delivery, returned
 
@@ -80,7 +80,13 @@ class Setting:
         self.session = Session("CP-1", Version.V16, "sid", 42, SessionRules())
 
     def take(
-        self, number: int, *, transaction: bool = False, is_send: bool = False, frame: bytes = b"[2]"
+        self,
+        number: int,
+        *,
+        transaction: bool = False,
+        is_send: bool = False,
+        frame: bytes = b"[2]",
+        waited: float = 0,
     ) -> Published:
         effect = RelayEffect(
             number=number,
@@ -88,6 +94,7 @@ class Setting:
             action="A",
             key="ocpp16.A",
             frame=frame,
+            received=self.clock.time - waited,
             deadline=self.clock.time + 30,
             expires=not transaction,
             transaction=transaction,
@@ -194,6 +201,41 @@ def test_calls_taken_while_the_broker_is_away_are_published_when_it_is_back() ->
     at.wire.up = True
     at.relay.link_up()
     assert [message.correlation_id for message in at.wire.published] == ["sid:1", "sid:2"]
+
+
+def test_a_call_is_published_with_the_time_it_came() -> None:
+    at = Setting()
+    call = at.take(1, waited=20).call
+    assert call.received_ms == at.clock.wall_ms(at.clock.time - 20)
+
+
+def test_a_full_window_is_published_again_in_portions_and_later_calls_wait_behind_it() -> None:
+    at = Setting(size=10**9)
+    for number in range(1, 6):
+        at.take(number, frame=b"x" * (REPUBLISH_BYTES // 2))
+    first = list(at.reconnect())
+    assert [message.correlation_id for message in first] == ["sid:1", "sid:2"]
+    at.take(6)
+    at.confirm(first[0])
+    assert len(at.wire.published) == 2
+    at.relay.abandon("sid", 3)
+    at.refuse(first[1])
+    assert [message.correlation_id for message in at.wire.published[2:]] == ["sid:4", "sid:5"]
+    at.confirm(at.wire.published[3])
+    assert [message.correlation_id for message in at.wire.published[4:]] == ["sid:6"]
+    at.confirm(at.wire.published[4])
+    assert at.take(7).correlation_id == "sid:7"
+
+
+def test_billing_data_queues_behind_what_the_broker_refused() -> None:
+    at = Setting()
+    at.refuse(at.take(1, transaction=True))
+    at.relay.abandon("sid", 1)
+    at.take(2, transaction=True)
+    assert [message.correlation_id for message in at.wire.published] == ["sid:1"]
+    assert at.take(3).correlation_id == "sid:3"
+    at.relay.tick(at.clock.time + 1)
+    assert [message.correlation_id for message in at.wire.published[2:]] == ["sid:1", "sid:2"]
 
 
 def test_abandoned_billing_data_is_kept_until_the_broker_confirms_it() -> None:

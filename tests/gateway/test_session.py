@@ -10,7 +10,7 @@ from contracts.envelope import OutcomeKind, ReplyEnvelope
 from contracts.versions import ErrorKind, Version
 from gateway.commands import Command
 from gateway.effects import Abandon, Effect, Notice, Noticed, Outcome, Relay, Transmit
-from gateway.session import Session, SessionRules
+from gateway.session import PENDING_BYTES, Session, SessionRules
 
 V16, V201, V21 = Version.V16, Version.V201, Version.V21
 OK = ReplyEnvelope(payload=b'{"ok":1}')
@@ -79,6 +79,23 @@ def test_the_next_call_goes_only_after_the_answer_and_in_order() -> None:
     assert second.unique_id == "b"
     assert reads(one)
     assert relays(one.reply_received(second.number, OK, 0))[0].unique_id == "c"
+
+
+def test_a_call_that_waited_says_when_it_came() -> None:
+    one = session()
+    (first,) = relays(one.frame_received(heartbeat("a"), 10))
+    one.frame_received(heartbeat("b"), 11)
+    (second,) = relays(one.reply_received(first.number, OK, 25))
+    assert (first.received, second.received, second.deadline) == (10, 11, 55)
+
+
+def test_a_session_whose_waiting_calls_are_large_is_not_read() -> None:
+    one = session()
+    (first,) = relays(one.frame_received(heartbeat("a"), 0))
+    one.frame_received(b'[2,"b","DataTransfer",{"vendorId":"v","data":"%s"}]' % (b"x" * PENDING_BYTES), 0)
+    assert not reads(one)
+    one.reply_received(first.number, OK, 0)
+    assert reads(one)
 
 
 def test_a_call_beyond_the_bound_is_not_kept() -> None:

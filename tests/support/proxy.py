@@ -40,6 +40,11 @@ class CuttingProxy:
         for writer in self._writers:
             writer.transport.abort()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a connection is still being carried."""
+        return bool(self._pumps)
+
     def refuse(self, refusing: bool) -> None:
         """Close every new connection at once, or accept again."""
         self._refusing = refusing
