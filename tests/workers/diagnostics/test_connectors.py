@@ -118,6 +118,17 @@ async def test_a_clock_that_was_never_set_gives_way_to_the_arrival(database_url)
     assert [row.status for row in history] == ["Available", "Charging", "Available"]
 
 
+async def test_a_fault_reported_by_a_clock_that_was_ahead_ends_when_the_clock_is_right(database_url):
+    async with migrated_store(database_url) as store, store.transaction() as transaction:
+        ahead = status16(240, "Faulted", "GroundFailure").payload
+        await handle(transaction, call("StatusNotification", ahead, after_s=0))
+        await handle(transaction, status16(60, "Available"))
+        (state,) = await faults.list_connectors(transaction, "CP-1")
+        (fault,) = await faults.list_faults(transaction)
+    assert state.status == "Available"
+    assert (fault.started_at, fault.ended_at, fault.duration_s) == (NOW, NOW + timedelta(seconds=60), 60)
+
+
 async def test_a_retried_status_leaves_one_trace(database_url):
     async with migrated_store(database_url) as store:
         for after_s in (0, 5):

@@ -105,6 +105,16 @@ async def test_a_job_goes_through_its_states_with_a_whole_history(database_url, 
     assert all(entry.received_at >= entry.reported_at for entry in history)
 
 
+async def test_a_report_about_a_number_that_was_never_sent_is_unsolicited(database_url):
+    async with migrated_store(database_url) as store, store.transaction() as transaction:
+        job = await new_job(transaction, "job-1", sent=False)
+        await report(transaction, "Installed", job.request_id)
+        job = await found(transaction, "job-1")
+        assert (job.state, job.ended_at, job.next_attempt_at) == ("Pending", None, NOW)
+        (stray,) = await jobs.unsolicited(transaction, "firmware")
+        assert (stray.status, stray.request_id) == ("Installed", job.request_id)
+
+
 async def test_a_plain_update_of_16_is_matched_without_a_request_id(database_url):
     async with migrated_store(database_url) as store, store.transaction() as transaction:
         job = await new_job(transaction, "job-1", "UpdateFirmware", PLAIN)
