@@ -82,7 +82,7 @@ class WorkerSettings(ProcessSettings):
 
     @field_validator("database_url")
     @classmethod
-    def _readable_url(cls, value: SecretStr) -> SecretStr:
+    def _readable_database_url(cls, value: SecretStr) -> SecretStr:
         if not value.get_secret_value().startswith(DIALECTS):
             raise ValueError(f"must begin with one of {', '.join(DIALECTS)}")
         problem = url_problem(value.get_secret_value())

@@ -73,7 +73,7 @@ class ProcessSettings(BaseSettings):
 
     @field_validator("amqp_url")
     @classmethod
-    def _readable_url(cls, value: SecretStr) -> SecretStr:
+    def _readable_amqp_url(cls, value: SecretStr) -> SecretStr:
         BrokerEndpoint.parse(value.get_secret_value())
         return value
 

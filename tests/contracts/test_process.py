@@ -13,6 +13,8 @@ from contracts.broker.endpoint import BrokerEndpoint
 from contracts.process import running, settings
 from contracts.process.monitor import Monitor
 from contracts.process.settings import ProcessSettings
+from gateway.settings import GatewaySettings
+from workers.settings import WorkerSettings
 
 
 class DemoSettings(ProcessSettings):
@@ -61,6 +63,15 @@ def test_bad_settings_exit_2_with_a_line_each(
 def test_variables_that_kubernetes_injects_are_no_mistakes(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "tcp://10.0.0.1:80")
     assert settings.check(DemoSettings)[1] == []
+
+
+@pytest.mark.parametrize("settings_class", [ProcessSettings, GatewaySettings, WorkerSettings])
+def test_every_process_refuses_a_broker_url_that_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch, settings_class: type[ProcessSettings]
+) -> None:
+    monkeypatch.setenv("AMQP_URL", "foo")
+    problems = settings.check(settings_class)[1]
+    assert problems == ["AMQP_URL: Value error, an AMQP URL starts with amqp:// or amqps://"]
 
 
 def test_settings_of_other_processes_are_no_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
