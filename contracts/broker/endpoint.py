@@ -30,6 +30,10 @@ class BrokerEndpoint:
             raise ValueError("an AMQP URL has no query here; trust roots for amqps come from SSL_CERT_FILE")
         if not parts.hostname:
             raise ValueError("an AMQP URL names a host")
+        try:
+            parts.hostname.encode("idna")  # what resolving it does, and with an error that nobody expects there
+        except UnicodeError:
+            raise ValueError("the host of an AMQP URL is not a host name") from None
         tls = parts.scheme == "amqps"
         try:
             port = parts.port or (5671 if tls else 5672)

@@ -110,6 +110,24 @@ def test_what_is_no_broker_url_is_refused_in_words(url: str) -> None:
         BrokerEndpoint.parse(url)
 
 
+@pytest.mark.parametrize("host", ["a..b", ".a", "x" * 64, "a.\N{ZERO WIDTH SPACE}.b"])
+def test_a_host_that_cannot_be_looked_up_is_refused_without_the_password(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("AMQP_URL", f"amqp://user:topsecret@{host}/")
+    problems = settings.check(DemoSettings)[1]
+    assert problems == ["AMQP_URL: Value error, the host of an AMQP URL is not a host name"]
+
+
+@pytest.mark.parametrize("host", ["localhost", "rabbit_mq", "b\u00fccher.example", "10.0.0.1", "db.example."])
+def test_a_host_that_can_be_looked_up_is_taken_as_it_is(host: str) -> None:
+    assert BrokerEndpoint.parse(f"amqp://{host}/").host == host
+
+
+def test_an_ipv6_address_is_a_host() -> None:
+    assert BrokerEndpoint.parse("amqp://[2001:db8::1]:1/").host == "2001:db8::1"
+
+
 @pytest.mark.parametrize(
     "url", ["amqp://user:top[secret]@h/", "amqp://user:topsecret\u2100@h/", "amqp://user:top[secret@h/"]
 )
