@@ -2,7 +2,7 @@
 
 import ssl
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +53,7 @@ class BrokerEndpoint:
         return ssl.create_default_context() if self.tls else None
 
     def __str__(self) -> str:
-        return f"{'amqps' if self.tls else 'amqp'}://{self.host}:{self.port}/{self.vhost}"
+        """The URL without credentials, which `parse` reads back to the same place."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        vhost = "" if self.vhost == "/" else quote(self.vhost, safe="")
+        return f"{'amqps' if self.tls else 'amqp'}://{host}:{self.port}/{vhost}"

@@ -104,6 +104,24 @@ def test_broker_urls_are_taken_apart(url: str, vhost: str, port: int, tls: bool)
     assert (endpoint.host, endpoint.vhost, endpoint.port, endpoint.tls) == ("h", vhost, port, tls)
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("amqp://u:p@h", "amqp://h:5672/"),
+        ("amqp://u:p@h:1/%2F", "amqp://h:1/"),
+        ("amqps://u:p@h/a%2Fb%3F%25", "amqps://h:5671/a%2Fb%3F%25"),
+        ("amqp://u:p@[::1]/x", "amqp://[::1]:5672/x"),
+    ],
+)
+def test_a_broker_is_shown_as_the_url_that_leads_to_it(url: str, shown: str) -> None:
+    endpoint = BrokerEndpoint.parse(url)
+    assert str(endpoint) == shown
+    again = BrokerEndpoint.parse(shown)
+    assert (again.host, again.port, again.vhost, again.tls) == (
+        endpoint.host, endpoint.port, endpoint.vhost, endpoint.tls,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("url", ["", "http://h/", "amqp://", "amqp://h:99999/", "amqps://h/?cafile=x"])
 def test_what_is_no_broker_url_is_refused_in_words(url: str) -> None:
     with pytest.raises(ValueError, match="AMQP URL"):
