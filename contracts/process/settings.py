@@ -18,8 +18,10 @@ from contracts.broker.endpoint import BrokerEndpoint
 
 PREFIX = "OCPP_"
 EXIT_BAD_SETTINGS = 2
-# Kubernetes injects these for Services in the same namespace; they are not typing mistakes of ours.
-_SERVICE_LINK = re.compile(r"_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)$")
+# Kubernetes injects these for each Service in the same namespace, after the Service's name; they are no typing
+# mistakes of ours. NAME_PORT is always among them, and only its value tells it from a misspelled setting.
+_SERVICE_LINK = re.compile(r"_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
+_SERVICE_URL = re.compile(r"(tcp|udp|sctp)://")
 
 
 class Registration(StrEnum):
@@ -128,8 +130,19 @@ def _unknown(settings_class: type[ProcessSettings]) -> Iterator[str]:
     kinds = {_kind(variable) for variable in known if variable.startswith(PREFIX)}
     for variable in sorted(os.environ):
         ours = variable.startswith(PREFIX) and _kind(variable) in kinds
-        if ours and variable not in known and not _SERVICE_LINK.search(variable):
+        if ours and variable not in known and not _service_link(variable):
             yield f"{variable}: no such setting; check-config lists those that exist"
+
+
+def _service_link(variable: str) -> bool:
+    services = (
+        name.removesuffix("_PORT")
+        for name, value in os.environ.items()
+        if name.endswith("_PORT") and _SERVICE_URL.match(value)
+    )
+    return any(
+        variable.startswith(service) and _SERVICE_LINK.fullmatch(variable.removeprefix(service)) for service in services
+    )
 
 
 def _kind(variable: str) -> str:

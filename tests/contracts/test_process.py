@@ -59,10 +59,35 @@ def test_bad_settings_exit_2_with_a_line_each(
     assert len(capsys.readouterr().err.splitlines()) == 2
 
 
-@pytest.mark.parametrize("name", ["OCPP_DEMO_SERVICE_HOST", "OCPP_DEMO_PORT", "OCPP_DEMO_PORT_9310_TCP_ADDR"])
-def test_variables_that_kubernetes_injects_are_no_mistakes(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv(name, "tcp://10.0.0.1:80")
+@pytest.mark.parametrize("protocol", ["tcp", "udp", "sctp"])
+@pytest.mark.parametrize("service", ["OCPP_DEMO", "OCPP_DEMO_WEB"])
+def test_variables_that_kubernetes_injects_are_no_mistakes(
+    monkeypatch: pytest.MonkeyPatch, service: str, protocol: str
+) -> None:
+    url, port = f"{protocol}://10.0.0.1:9310", f"{service}_PORT_9310_{protocol.upper()}"
+    injected = {
+        f"{service}_SERVICE_HOST": "10.0.0.1",
+        f"{service}_SERVICE_PORT": "9310",
+        f"{service}_SERVICE_PORT_WEBSOCKETS": "9310",
+        f"{service}_PORT": url,
+        port: url,
+        f"{port}_PROTO": protocol,
+        f"{port}_PORT": "9310",
+        f"{port}_ADDR": "10.0.0.1",
+    }
+    for name, value in injected.items():
+        monkeypatch.setenv(name, value)
     assert settings.check(DemoSettings)[1] == []
+
+
+@pytest.mark.parametrize(
+    "name", ["OCPP_GATEWAY_LISTN_PORT", "OCPP_GATEWAY_SERVICE_HOST", "OCPP_GATEWAY_SERVICE_PORT", "OCPP_MONITOR_PORTS"]
+)
+def test_a_misspelled_setting_is_a_mistake_whatever_its_ending(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("OCPP_ELSEWHERE_PORT", "tcp://10.0.0.1:80")
+    monkeypatch.setenv(name, "1")
+    (problem,) = settings.check(GatewaySettings)[1]
+    assert problem.startswith(f"{name}: no such setting")
 
 
 @pytest.mark.parametrize("settings_class", [ProcessSettings, GatewaySettings, WorkerSettings])
