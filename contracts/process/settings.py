@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import TypeVar
 
@@ -131,7 +132,14 @@ def _unknown(settings_class: type[ProcessSettings]) -> Iterator[str]:
     for variable in sorted(os.environ):
         ours = variable.startswith(PREFIX) and _kind(variable) in kinds
         if ours and variable not in known and not _service_link(variable):
-            yield f"{variable}: no such setting; check-config lists those that exist"
+            yield f"{variable}: no such setting; {_advice(variable, known)}"
+
+
+def _advice(variable: str, known: set[str]) -> str:
+    start = f"{PREFIX}{_kind(variable)}_"  # alike in all, it would make every name of this kind a near one
+    rests = [name.removeprefix(start) for name in known if name.startswith(start)]
+    nearest = get_close_matches(variable.removeprefix(start), rests, n=1)
+    return f"did you mean {start}{nearest[0]}?" if nearest else "docs/settings.md lists those that exist"
 
 
 def _service_link(variable: str) -> bool:

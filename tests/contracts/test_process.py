@@ -99,6 +99,23 @@ def test_every_process_refuses_a_broker_url_that_cannot_be_read(
     assert problems == ["AMQP_URL: Value error, an AMQP URL starts with amqp:// or amqps://"]
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("OCPP_GATEWAY_LISTN_PORT", "did you mean OCPP_GATEWAY_LISTEN_PORT?"),
+        ("OCPP_LOG_LEVLE", "did you mean OCPP_LOG_LEVEL?"),
+        ("OCPP_GATEWAY_CALL_TIMEOUT", "did you mean OCPP_GATEWAY_CALL_TIMEOUT_SECONDS?"),
+        ("OCPP_GATEWAY_XYZ", "docs/settings.md lists those that exist"),
+        ("OCPP_REGISTRATION_MODE", "docs/settings.md lists those that exist"),
+    ],
+)
+def test_an_unknown_setting_is_answered_with_the_nearest_one_if_any(
+    monkeypatch: pytest.MonkeyPatch, name: str, advice: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    assert settings.check(GatewaySettings)[1] == [f"{name}: no such setting; {advice}"]
+
+
 def test_settings_of_other_processes_are_no_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OCPP_ELSEWHERE_SPEED_PERCENT", "1")
     monkeypatch.setenv("OCPP_DEMOGRAPHIC_X", "1")
