@@ -3,6 +3,7 @@
 import secrets
 import socket
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -20,6 +21,15 @@ def default_gateway_id() -> str:
     """Host name and a random suffix: a restarted process is another gateway, as it holds none of the old sockets."""
     host = "".join(char if char.isascii() and char.isalnum() else "-" for char in socket.gethostname())
     return f"{host[:60]}-{secrets.token_hex(3)}"
+
+
+def _is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, _ = (parts.hostname or "").encode("idna"), parts.port  # both raise, as whoever connects would
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(host) and not parts.query and not parts.fragment
 
 
 class GatewaySettings(ProcessSettings):
@@ -159,6 +169,15 @@ class GatewaySettings(ProcessSettings):
         gt=0,
         description="Pace of closing sockets while draining; faster when the grace time would not do.",
     )
+
+    @field_validator("amqp_management_url")
+    @classmethod
+    def _readable_management_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if not _is_http_url(value.get_secret_value()):
+            raise ValueError("must be http[s]://user:password@host:port; percent-encode the password")
+        return value
 
     @field_validator("endpoint_path")
     @classmethod

@@ -111,7 +111,7 @@ def check_config(settings_class: type[ProcessSettings]) -> int:
     """What `check-config` does: print the values in force (secrets hidden) and return 0, or fail as `load` does."""
     settings = load(settings_class)
     for name, field in settings_class.model_fields.items():
-        print(f"{field.alias}={getattr(settings, name)}\n    {field.description}")  # noqa: T201
+        print(f"{field.alias}={_shown(getattr(settings, name))}\n    {field.description}")  # noqa: T201
     return 0
 
 
@@ -121,8 +121,12 @@ def variables(settings_class: type[ProcessSettings]) -> list[tuple[str, str, str
     for field in settings_class.model_fields.values():
         default = "" if field.default_factory else field.default
         shown = default.get_secret_value() if isinstance(default, SecretStr) else default
-        rows.append((str(field.alias), "" if shown is None else str(shown), field.description or ""))
+        rows.append((str(field.alias), _shown(shown), field.description or ""))
     return rows
+
+
+def _shown(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def _unknown(settings_class: type[ProcessSettings]) -> Iterator[str]:
