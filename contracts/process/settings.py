@@ -110,8 +110,15 @@ def load(settings_class: type[S]) -> S:
 def check_config(settings_class: type[ProcessSettings]) -> int:
     """What `check-config` does: print the values in force (secrets hidden) and return 0, or fail as `load` does."""
     settings = load(settings_class)
-    for name, field in settings_class.model_fields.items():
-        print(f"{field.alias}={_shown(getattr(settings, name))}\n    {field.description}")  # noqa: T201
+    lines = [
+        f"{field.alias}={_shown(getattr(settings, name))}\n    {field.description}"
+        for name, field in settings_class.model_fields.items()
+    ]
+    try:
+        print("\n".join(lines), flush=True)  # noqa: T201
+    except BrokenPipeError:
+        # `| head` has read enough; the interpreter must not find at its exit what could not be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 
 import aiohttp
 import pytest
@@ -88,6 +90,16 @@ def test_a_misspelled_setting_is_a_mistake_whatever_its_ending(monkeypatch: pyte
     monkeypatch.setenv(name, "1")
     (problem,) = settings.check(GatewaySettings)[1]
     assert problem.startswith(f"{name}: no such setting")
+
+
+@pytest.mark.parametrize("package", ["gateway", "workers"])
+def test_a_reader_who_has_seen_enough_of_the_settings_is_no_failure(package: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        command = [sys.executable, "-m", package, "check-config"]
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("settings_class", [ProcessSettings, GatewaySettings, WorkerSettings])
