@@ -106,7 +106,12 @@ class Application:
 
     async def run(self, stop: asyncio.Event) -> int:
         """Serve until `stop` is set; the exit code."""
-        await self.monitor.start()
+        try:
+            await self.monitor.start()
+        except OSError as error:
+            await self.monitor.stop()
+            self._log.error("worker.not_started", problem=f"cannot listen: {error}")
+            return 1
         self._log.info(
             "worker.started", monitor_port=self.monitor.port, lanes=len(self._lanes), store=self._store.dialect
         )

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -86,6 +87,18 @@ def test_a_database_without_tables_is_named_before_anything_starts(sqlite_url):
     done = worker("metering", env=environment(sqlite_url, OCPP_LOG_LEVEL="error"))
     assert (done.returncode, done.stdout) == (2, "")
     assert "run `ocpp-worker migrate`" in done.stderr
+
+
+def test_a_taken_monitor_port_is_one_line_and_no_crash(sqlite_url):
+    assert worker("migrate", env=environment(sqlite_url)).returncode == 0
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        env = environment(sqlite_url, OCPP_MONITOR_PORT=port, OCPP_LOG_FORMAT="json")
+        done = worker("metering", env=env)
+    assert (done.returncode, done.stderr) == (1, "")
+    (line,) = map(orjson.loads, done.stdout.splitlines())
+    assert (line["event"], line["service"]) == ("worker.not_started", "metering")
+    assert port in line["problem"]
 
 
 def test_every_wrong_setting_is_named_at_once(sqlite_url):
