@@ -20,7 +20,7 @@ ROUNDTRIP = Histogram(
 OUTCOMES = Counter("ocpp_call_sent_total", "Commands to charge points, by outcome.", ["outcome"])
 
 WINDOW = Gauge("ocpp_relay_window_calls", "Calls in flight to the workers.")
-WINDOW_BYTES = Gauge("ocpp_relay_window_bytes", "The same in bytes of envelopes.")
+WINDOW_BYTES = Gauge("ocpp_relay_window_bytes", "Bytes of the envelopes of Calls in flight to the workers.")
 ORPHANS = Gauge("ocpp_relay_orphans", "Transaction messages kept for the broker though nobody waits any more.")
 REPUBLISHED = Counter("ocpp_relay_republished_total", "Calls published again, by why.", ["reason"])
 REPLIES_DROPPED = Counter("ocpp_reply_dropped_total", "Deliveries from workers that found no taker.", ["reason"])

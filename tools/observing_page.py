@@ -3,7 +3,7 @@
 import ast
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from prometheus_client.metrics import MetricWrapperBase
@@ -52,13 +52,38 @@ def _metrics(module: str) -> Iterator[tuple[str, ...]]:
 
 def _events(package: str) -> Iterator[tuple[str, ...]]:
     for file in sorted((ROOT / package).rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
+        yield from events_of(file.read_text())
+
+
+def events_of(source: str) -> Iterator[tuple[str, ...]]:
+    """Event, level and fields of each log line that a module writes, those its logger is bound to among them."""
+    module = ast.parse(source)
+    shared = _bound(module.body)
+    for scope in module.body:
+        bound = shared | _bound(ast.walk(scope))
+        for node in ast.walk(scope):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue
             name = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
             if node.func.attr in LEVELS and isinstance(name, str) and "." in name and " " not in name:
-                fields = ", ".join(f"`{word.arg}`" for word in node.keywords if word.arg and word.arg != "exc_info")
+                named = [*bound.get(ast.unparse(node.func.value), ()), *_keywords(node)]
+                fields = ", ".join(f"`{field}`" for field in named if field != "exc_info")
                 yield f"`{name}`", "error" if node.func.attr == "exception" else node.func.attr, fields
+
+
+def _bound(nodes: Iterable[ast.AST]) -> dict[str, list[str]]:
+    """The fields that each logger (`self._log`, `_log`) is bound to where it is assigned."""
+    return {
+        ast.unparse(target): _keywords(node.value)
+        for node in nodes
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+        if isinstance(node.value.func, ast.Attribute) and node.value.func.attr == "bind"
+        for target in node.targets
+    }
+
+
+def _keywords(call: ast.Call) -> list[str]:
+    return [word.arg for word in call.keywords if word.arg]
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
