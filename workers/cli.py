@@ -107,10 +107,11 @@ def _migrate(_options: argparse.Namespace) -> int:
         print(f"the database is at revision {after}" + ("" if before == after else f", it was at {before or 'none'}"))
         return 0
 
-    return _with_store(work)
+    return _with_store(load(WorkerSettings), work)
 
 
 def _provision(options: argparse.Namespace) -> int:
+    settings = load(WorkerSettings)
     try:
         plan = read_plan(options.file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -128,10 +129,16 @@ def _provision(options: argparse.Namespace) -> int:
         print("on record: " + ", ".join(f"{count} {kind}" for kind, count in counts.items() if count))
         return 0
 
-    return _with_store(work)
+    return _with_store(settings, work)
 
 
 def _show(options: argparse.Namespace) -> int:
+    settings = load(WorkerSettings)
+    missing = settings.missing_file()
+    if missing is not None:
+        print(f"ocpp-worker: there is no database {missing}; DATABASE_URL says which one to show", file=sys.stderr)
+        return EXIT_REFUSED
+
     async def work(store: Store) -> int:
         await require_head(store)
         async with store.transaction(read_only=True) as transaction:
@@ -143,12 +150,10 @@ def _show(options: argparse.Namespace) -> int:
         Console(width=None if sys.stdout.isatty() else 240, markup=False, emoji=False).print(table)
         return 0
 
-    return _with_store(work)
+    return _with_store(settings, work)
 
 
-def _with_store(work: Callable[[Store], Awaitable[int]]) -> int:
-    settings = load(WorkerSettings)
-
+def _with_store(settings: WorkerSettings, work: Callable[[Store], Awaitable[int]]) -> int:
     async def run() -> int:
         store = Store(settings.database_url.get_secret_value())
         try:

@@ -1,6 +1,7 @@
 """Settings of a worker process."""
 
 from enum import StrEnum
+from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -89,6 +90,14 @@ class WorkerSettings(ProcessSettings):
         if problem is not None:
             raise ValueError(problem)
         return value
+
+    def missing_file(self) -> Path | None:
+        """The file of an SQLite store that does not exist yet; opening the store would create it."""
+        start, slash, rest = self.database_url.get_secret_value().partition(":///")
+        name = rest.partition("?")[0]
+        if not start.startswith("sqlite") or not slash or name in {"", ":memory:"} or name.startswith("file:"):
+            return None
+        return None if Path(name).exists() else Path(name)
 
     def lanes_for(self, dialect: str) -> int:
         """The number of lanes; SQLite has a single writer, so more would only wait for each other."""

@@ -12,8 +12,10 @@ from typing import Any
 import orjson
 import pytest
 
+from contracts.topology import RELAY_SERVICES
 from tests.support.calling import caller_on
 from tests.support.worker_store import all_rows
+from workers.settings import WorkerSettings
 from workers.store import tables
 from workers.store.engine import Store
 
@@ -99,6 +101,31 @@ def test_a_taken_monitor_port_is_one_line_and_no_crash(sqlite_url):
     (line,) = map(orjson.loads, done.stdout.splitlines())
     assert (line["event"], line["service"]) == ("worker.not_started", "metering")
     assert port in line["problem"]
+
+
+def test_show_of_a_database_that_is_not_there_creates_none_and_says_so(tmp_path):
+    file = tmp_path / "ocpp.db"
+    for suffix in ("", "?timeout=1"):
+        done = worker("show", "transactions", env=environment(f"sqlite+aiosqlite:///{file}{suffix}"))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"there is no database {file}; DATABASE_URL" in done.stderr
+        assert "migrate" not in done.stderr
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("name", ["", "/:memory:", "/file:ocpp.db?mode=ro&uri=true"])
+def test_a_store_without_a_plain_file_is_never_missing_one(name):
+    assert WorkerSettings(database_url=f"sqlite+aiosqlite://{name}").missing_file() is None
+
+
+@pytest.mark.parametrize(
+    "command", [["migrate"], ["provision", "none.toml"], ["show", "jobs"], *([service] for service in RELAY_SERVICES)]
+)
+def test_every_command_checks_its_settings_first(sqlite_url, command):
+    done = worker(*command, env=environment(sqlite_url, "foo", OCPP_WORKER_LANES="many", OCPP_WORKER_LANE="1"))
+    assert (done.returncode, done.stdout) == (2, "")
+    named = sorted(line.partition(":")[0] for line in done.stderr.splitlines())
+    assert named == ["AMQP_URL", "OCPP_WORKER_LANE", "OCPP_WORKER_LANES"]
 
 
 def test_every_wrong_setting_is_named_at_once(sqlite_url):
