@@ -8,7 +8,8 @@ from pydantic import Field, SecretStr, field_validator
 from contracts.process.settings import ProcessSettings
 from workers.store.engine import url_problem
 
-DIALECTS = ("sqlite+aiosqlite://", "postgresql+asyncpg://")
+SQLITE = "sqlite+aiosqlite:///"
+DIALECTS = (SQLITE, "postgresql+asyncpg://")
 
 
 class UnknownTokens(StrEnum):
@@ -93,9 +94,9 @@ class WorkerSettings(ProcessSettings):
 
     def missing_file(self) -> Path | None:
         """The file of an SQLite store that does not exist yet; opening the store would create it."""
-        start, slash, rest = self.database_url.get_secret_value().partition(":///")
-        name = rest.partition("?")[0]
-        if not start.startswith("sqlite") or not slash or name in {"", ":memory:"} or name.startswith("file:"):
+        url = self.database_url.get_secret_value()
+        name = url.removeprefix(SQLITE).partition("?")[0]
+        if not url.startswith(SQLITE) or name in {"", ":memory:"} or name.startswith("file:"):
             return None
         return None if Path(name).exists() else Path(name)
 

@@ -113,9 +113,23 @@ def test_show_of_a_database_that_is_not_there_creates_none_and_says_so(tmp_path)
     assert not file.exists()
 
 
-@pytest.mark.parametrize("name", ["", "/:memory:", "/file:ocpp.db?mode=ro&uri=true"])
-def test_a_store_without_a_plain_file_is_never_missing_one(name):
-    assert WorkerSettings(database_url=f"sqlite+aiosqlite://{name}").missing_file() is None
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite+aiosqlite:///",
+        "sqlite+aiosqlite:///:memory:",
+        "sqlite+aiosqlite:///file:ocpp.db?mode=ro&uri=true",
+        "postgresql+asyncpg:///ocpp.db",
+    ],
+)
+def test_a_store_without_a_plain_file_is_never_missing_one(url):
+    assert WorkerSettings(database_url=url).missing_file() is None
+
+
+def test_an_sqlite_url_with_a_slash_too_few_is_a_wrong_setting():
+    done = worker("check-config", env=environment("sqlite+aiosqlite://ocpp.db"))
+    assert done.returncode == 2
+    assert "DATABASE_URL: Value error, must begin with one of sqlite+aiosqlite:///, " in done.stderr
 
 
 @pytest.mark.parametrize(
