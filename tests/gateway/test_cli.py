@@ -22,6 +22,17 @@ def gateway(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.parametrize("command", [[], ["run"], ["declare"], ["check-config"]])
+def test_every_command_checks_its_settings_first(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    monkeypatch.setenv("AMQP_URL", "foo")
+    monkeypatch.setenv("OCPP_GATEWAY_LISTEN_PORT", "many")
+    monkeypatch.setenv("OCPP_GATEWAY_LISTN_PORT", "1")
+    done = gateway(*command)
+    assert (done.returncode, done.stdout) == (2, "")
+    named = sorted(line.partition(":")[0] for line in done.stderr.splitlines())
+    assert named == ["AMQP_URL", "OCPP_GATEWAY_LISTEN_PORT", "OCPP_GATEWAY_LISTN_PORT"]
+
+
 @pytest.mark.parametrize(
     "url",
     [
