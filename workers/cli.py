@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import structlog
@@ -41,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="ocpp-worker",
         description="Workers of the OCPP gateway. Settings are environment variables; check-config lists them.",
     )
+    parser.add_argument("--version", action="version", version=f"ocpp-worker {version('ocpp-gateway')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for service in RELAY_SERVICES:
         command = commands.add_parser(service.value, help=f"serve the Calls of {service.value} until SIGTERM")
@@ -60,9 +62,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _row_count(text: str) -> int:
-    count = int(text)
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
     if not 1 <= count <= MOST_ROWS:
-        raise argparse.ArgumentTypeError(f"must be from 1 to {MOST_ROWS}")
+        raise argparse.ArgumentTypeError(f"must be a number from 1 to {MOST_ROWS}")
     return count
 
 

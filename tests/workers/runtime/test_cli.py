@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Any
 
 import orjson
@@ -198,4 +199,9 @@ def test_show_takes_no_row_count_that_the_database_refuses(sqlite_url):
     for limit in ("0", "-1", str(2**70), "many"):
         done = worker("show", "transactions", "--limit", limit, env=environment(sqlite_url))
         assert done.returncode == 2
-        assert "--limit" in done.stderr
+        assert "--limit: must be a number from 1 to 100000\n" in done.stderr
+
+
+def test_the_command_knows_its_version(sqlite_url):
+    done = worker("--version", env=environment(sqlite_url))
+    assert (done.returncode, done.stdout) == (0, f"ocpp-worker {version('ocpp-gateway')}\n")
