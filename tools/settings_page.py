@@ -11,8 +11,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 HEAD = """# Settings
 
 Every setting is an environment variable. `ocpp-gateway check-config` and `ocpp-worker check-config` print the values
-that a process would use and every mistake at once; a process with a mistake in its settings prints the same lines and
-exits with status 2. This page is made from the code by `make docs`.
+that a process would use or, when there are any, all mistakes at once; a process with a mistake in its settings prints
+the same lines and exits with status 2. This page is made from the code by `make docs`.
 """
 
 
