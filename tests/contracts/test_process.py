@@ -253,3 +253,19 @@ def test_a_signal_asks_and_a_second_one_insists() -> None:
 
     assert running.run(obeys) == 7
     assert running.run(ignores) == running.EXIT_SIGNALLED_TWICE
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_what_a_peer_wrote_does_not_steer_the_terminal(log_format: str) -> None:
+    say = (
+        "import structlog\n"
+        "from contracts.process import logs, settings\n"
+        "logs.configure(settings.load(settings.ProcessSettings), 'demo')\n"
+        "structlog.get_logger().info('handshake.refused', path='/\\x1b]0;mine\\x07\\r\\n')\n"
+    )
+    environment = {**os.environ, "OCPP_LOG_FORMAT": log_format}
+    ran = subprocess.run([sys.executable, "-c", say], env=environment, capture_output=True, text=True, check=True)
+    assert "mine" in ran.stdout
+    assert "\x1b]" not in ran.stdout
+    assert "\x07" not in ran.stdout
+    assert len(ran.stdout.splitlines()) == 1
