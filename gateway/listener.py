@@ -24,7 +24,7 @@ class Listener:
         self._edge.outcomes.link_up()
 
     def link_down(self) -> None:
-        self._edge.relay.flow_changed()
+        self._edge.relay.link_down()
         self._edge.registrations.link_down()
 
     def delivered(self, delivery: Delivery) -> None:

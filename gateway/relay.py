@@ -201,6 +201,12 @@ class Relay:
         self._publish_portion()
         self.flow_changed()
 
+    def link_down(self) -> None:
+        """The connection is gone: the window alone says what is to be published on the next one."""
+        self._unpublished.clear()
+        self._awaited = None
+        self.flow_changed()
+
     def flow_changed(self) -> None:
         """The link's readiness to take more has changed."""
         held_back = self.link is not None and self.link.up and not self.link.writable

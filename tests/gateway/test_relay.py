@@ -120,7 +120,7 @@ class Setting:
 
     def reconnect(self) -> list[Published]:
         self.wire.up = False
-        self.relay.flow_changed()
+        self.relay.link_down()
         self.wire.up = True
         self.wire.reply_queue = "q2"
         self.wire.published.clear()
@@ -225,6 +225,23 @@ def test_a_full_window_is_published_again_in_portions_and_later_calls_wait_behin
     assert [message.correlation_id for message in at.wire.published[4:]] == ["sid:6"]
     at.confirm(at.wire.published[4])
     assert at.take(7).correlation_id == "sid:7"
+
+
+def test_calls_that_come_and_go_while_the_broker_is_away_again_leave_nothing_behind() -> None:
+    at = Setting(size=10**9)
+    for number in range(1, 4):
+        at.take(number, frame=b"x" * REPUBLISH_BYTES, transaction=True)
+    at.reconnect()
+    at.wire.up = False
+    at.relay.link_down()
+    for number in range(4, 1000):
+        at.take(number)
+        at.relay.abandon("sid", number)
+    assert not at.relay._unpublished
+    assert [message.correlation_id for message in at.reconnect()] == ["sid:1"]
+    for number in (2, 3):
+        at.confirm(at.wire.published[-1])
+        assert at.wire.published[-1].correlation_id == f"sid:{number}"
 
 
 def test_billing_data_queues_behind_what_the_broker_refused() -> None:

@@ -24,17 +24,22 @@ _FINAL = frozenset({"Accepted", "RebootRequired"})
 HEAD_START = timedelta(seconds=5)
 """The boot's own process pushes at once, after its reply; whoever polls leaves it this time."""
 
+LONGEST_PAUSE_S = 3600.0
 GIVE_UP_AFTER = timedelta(days=7)
 """A charge point that was away for so long is asked again when it boots."""
 
 
-def to_push(wanted: Sequence[Wanted], pushed: Mapping[str, Push], facts: Mapping[str, str | None]) -> dict[str, str]:
-    """Key and value of what this charge point still needs; of several patterns the longest decides."""
-    values = {
+def values_for(wanted: Sequence[Wanted], facts: Mapping[str, str | None]) -> dict[str, str]:
+    """Key and value of what charge points like this one are told; of several patterns the longest decides."""
+    return {
         want.key: want.value
         for want in wanted
         if matches(want.vendor_pattern, facts.get("vendor")) and matches(want.model_pattern, facts.get("model"))
     }
+
+
+def to_push(values: Mapping[str, str], pushed: Mapping[str, Push]) -> dict[str, str]:
+    """Those that the charge point has not accepted yet."""
     done = {key for key, push in pushed.items() if push.value == values.get(key) and push.status in _FINAL}
     return {key: value for key, value in values.items() if key not in done}
 
@@ -69,15 +74,15 @@ def again_at(outcome: OutcomeEnvelope, push: Push, now: datetime) -> datetime | 
     invalid = outcome.kind is OutcomeKind.REJECTED and outcome.error_code != "queue_full"
     if answered or invalid or now >= push.requested_at + GIVE_UP_AFTER:
         return None
-    return now + pause(push.attempts, push.key)
+    return now + pause(push.attempts, push.key, most_s=LONGEST_PAUSE_S)
 
 
 async def configure_accepted(call: IncomingCall, facts: Mapping[str, str | None], store: StoreTransaction) -> None:
     """Have what is missing pushed after the commit; a push that the charge point accepted is not repeated."""
-    wanted = await configuration.wanted(store, "2.x" if call.version.is_2x else "1.6")
+    wanted = values_for(await configuration.wanted(store, _family(call.version)), facts)
     if not wanted:
         return
-    values = to_push(wanted, await configuration.pushes(store, call.identity), facts)
+    values = to_push(wanted, await configuration.pushes(store, call.identity))
     if values:
         due_at = call.handled_at + HEAD_START
         await configuration.request(store, call.identity, values, call.handled_at, due_at=due_at)
@@ -99,16 +104,36 @@ async def push_values(context: ServiceContext, identity: str, due_by: datetime) 
     while True:
         now = context.now()
         async with context.store.transaction() as transaction:
-            claimed = await configuration.claim(transaction, identity, due_by, until=now + timeout + LEASE_MARGIN)
-        if claimed is None:
-            return
-        push, version = claimed[0], Version(claimed[1])
-        action, payload = request_of(version, push.key, push.value)
-        outcome = await context.commander.send(identity, action, payload, now + timeout)
-        status, detail = result_of(version, outcome)
-        now = context.now()
-        again = again_at(outcome, push, now)
-        async with context.store.transaction() as transaction:
-            await configuration.finish(transaction, identity, replace(push, status=status), detail, now, again_at=again)
-        if again is not None:
-            return
+            claim = await configuration.claim(transaction, identity, due_by, until=now + timeout + LEASE_MARGIN)
+            if claim is None:
+                return
+            version = Version(claim.ocpp_version)
+            value = values_for(await configuration.wanted(transaction, _family(version)), claim.facts).get(
+                claim.push.key
+            )
+            if value is None:  # no longer wanted, or not in this version
+                withdrawn = replace(claim.push, status="withdrawn")
+                await configuration.finish(transaction, identity, withdrawn, "", now, again_at=None)
+        if value is not None:
+            push = replace(claim.push, value=value)  # it may have been corrected since
+            if not await _attempt(context, identity, version, push, now + timeout):
+                return
+
+
+async def _attempt(context: ServiceContext, identity: str, version: Version, push: Push, deadline: datetime) -> bool:
+    """Push one value and store what came of it; whether the charge point can be reached."""
+    action, payload = request_of(version, push.key, push.value)
+    outcome = await context.commander.send(identity, action, payload, deadline)
+    status, detail = result_of(version, outcome)
+    now = context.now()
+    again = again_at(outcome, push, now)
+    reached = again is None or outcome.kind is OutcomeKind.TIMEOUT
+    async with context.store.transaction() as transaction:
+        if again is not None and not reached:
+            await configuration.postpone(transaction, identity, push.requested_at, again)
+        await configuration.finish(transaction, identity, replace(push, status=status), detail, now, again_at=again)
+    return reached
+
+
+def _family(version: Version) -> str:
+    return "2.x" if version.is_2x else "1.6"

@@ -142,19 +142,19 @@ def _sample(
 
 
 def believed_moment(sample: Sample) -> datetime:
-    """When it was measured, or when it arrived if its clock is wrong: the order of readings decides about energy.
-
-    Nothing arrives before it was measured. So a clock that is ahead, or set back in mid-transaction, leaves the order.
-    """
+    """When it was measured, or when it arrived if its clock is wrong; nothing arrives before it was measured."""
     return sample.received_at if sample.undated else min(sample.sampled_at, sample.received_at)
 
 
 def last_register_wh(samples: tuple[Sample, ...]) -> float | None:
-    """The newest reading of the whole meter among these, that of the transaction's end before all others."""
-    registers = sorted(
-        energy_registers(samples), key=lambda sample: (sample.context == "Transaction.End", believed_moment(sample))
-    )
-    return registers[-1].normal_value if registers else None
+    """The reading of the whole meter at the transaction's end, else the highest: meters count up, clocks get lost."""
+    read = [
+        (sample.context, sample.normal_value)
+        for sample in energy_registers(samples)
+        if sample.context != "Transaction.Begin" and sample.normal_value is not None
+    ]
+    ends = [value for context, value in read if context == "Transaction.End"]
+    return max(ends or (value for _, value in read), default=None)
 
 
 def energy_registers(samples: tuple[Sample, ...]) -> Iterator[Sample]:

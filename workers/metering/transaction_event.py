@@ -9,7 +9,7 @@ from workers.metering.measuring import Measured, Origin, believed_moment, energy
 from workers.metering.start_stop import ended_early, energy_wh, join_flags
 from workers.runtime.reading import INT32_MAX, read_int, read_object, read_text, read_time
 from workers.store.parking import digest
-from workers.store.samples import IMPLAUSIBLE_TIME
+from workers.store.samples import IMPLAUSIBLE_TIME, Sample
 from workers.store.tokens import token_key
 
 
@@ -42,6 +42,7 @@ class Event:
         return self.event_type == "Ended" or self.trigger_reason == "StopAuthorized"
 
 
+_AFTER_ALL = 2**62
 LONGEST_ID = 255
 """In characters, though OCPP allows 36; what is longer fits no index and is known by its digest."""
 
@@ -91,19 +92,18 @@ def read_event(identity: str, payload: Mapping[str, Any], received_at: datetime)
 
 def is_retry(before: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:
     """Whether a payload with the same seqNo as one `before` is the same event, and not a number used again."""
-    return _marks(before) == _marks(payload)
+    return _lasting(before) == _lasting(payload)
 
 
 def renumbered(event: Event, payload: Mapping[str, Any]) -> Event:
     """The event under a key of its own, because another one has its seqNo."""
-    key = f"{event.event_key}/{digest(*_marks(payload))}"
+    key = f"{event.event_key}/{digest(_lasting(payload))}"
     return replace(event, event_key=key, flags=(*event.flags, "seqNo_repeated"))
 
 
-def _marks(payload: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What a retry leaves as it is; others, such as `offline`, it may change."""
-    named = tuple(payload.get(name) for name in ("eventType", "timestamp", "triggerReason"))
-    return (*named, read_object(payload.get("idToken")).get("idToken"))
+def _lasting(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What a retry leaves as it was: all but the remark that it comes late."""
+    return {name: value for name, value in payload.items() if name != "offline"}
 
 
 def names_holder(known: Mapping[str, Any], event: Event) -> bool:
@@ -156,24 +156,38 @@ def _merge_progress(known: Mapping[str, Any], event: Event, changes: dict[str, A
 
 
 def _merge_registers(known: Mapping[str, Any], event: Event, changes: dict[str, Any]) -> tuple[str, ...]:
-    first_at, first = known.get("meter_start_at"), known.get("meter_start_wh")
-    last_at, last = known.get("meter_stop_at"), known.get("meter_stop_wh")
+    """Bill by the first and the last reading of the whole meter; what comes first is the protocol's to say."""
+    first_seq, first = known.get("meter_start_seq"), known.get("meter_start_wh")
+    last_seq, last = known.get("meter_stop_seq"), known.get("meter_stop_wh")
     flags = []
-    for sample in energy_registers(event.measured.samples):
-        moment = believed_moment(sample)
+    for sample in sorted(energy_registers(event.measured.samples), key=believed_moment):
         if sample.undated:
             flags.append(IMPLAUSIBLE_TIME)
-        if first_at is None or moment < first_at:
-            first_at, first = moment, sample.normal_value
-        if last_at is None or moment >= last_at:
-            last_at, last = moment, sample.normal_value
+        seq = _reading_seq(sample, event)
+        if first_seq is None or seq < first_seq:
+            first_seq, first = seq, sample.normal_value
+        if last_seq is None or seq >= last_seq:
+            last_seq, last = seq, sample.normal_value
     energy, flag = energy_wh(first, last)
     found = {
-        "meter_start_at": first_at,
+        "meter_start_seq": first_seq,
         "meter_start_wh": first,
-        "meter_stop_at": last_at,
+        "meter_stop_seq": last_seq,
         "meter_stop_wh": last,
         "energy_wh": energy,
     }
     changes |= {column: value for column, value in found.items() if value != known.get(column)}
     return (*flags, flag) if flag else tuple(flags)
+
+
+def _reading_seq(sample: Sample, event: Event) -> int:
+    """Where a reading stands among the transaction's: clocks are set and lost meanwhile, numbers and names are not."""
+    if sample.context == "Transaction.Begin":
+        return -2
+    if sample.context == "Transaction.End":
+        return _AFTER_ALL
+    if event.event_type == "Started":
+        return -1
+    if event.event_type == "Ended":
+        return _AFTER_ALL - 1
+    return _AFTER_ALL - 2 if event.seq_no is None else event.seq_no

@@ -76,7 +76,6 @@ class Transactions16:
             "started_at": start.started_at,
             "start_received_at": call.received_at,
             "meter_start_wh": start.meter_start_wh,
-            "meter_start_at": start.started_at,
             "flags": flags,
         }
         number = await transaction_records.insert(store, values)
@@ -136,7 +135,6 @@ class Transactions16:
                 "ended_at": stop.ended_at,
                 "end_received_at": call.received_at,
                 "meter_stop_wh": meter_stop,
-                "meter_stop_at": stop.ended_at,
                 "energy_wh": energy,
                 "stop_reason": stop.reason,
                 "stop_token": stop.id_tag,

@@ -34,6 +34,15 @@ class Push:
     requested_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A push that is ours to attempt, and what is on record of its charge point."""
+
+    push: Push
+    ocpp_version: str
+    facts: dict[str, str | None]
+
+
 async def wanted(transaction: StoreTransaction, family: str) -> Sequence[Wanted]:
     """All values for one family of OCPP versions (`1.6` or `2.x`), plain patterns first."""
     rows = await transaction.rows(select(_wanted).where(_wanted.c.family == family))
@@ -82,19 +91,17 @@ async def due(transaction: StoreTransaction, now: datetime, limit: int) -> Seque
     return [row.identity for row in await transaction.rows(query)]
 
 
-async def claim(
-    transaction: StoreTransaction, identity: str, due_by: datetime, *, until: datetime
-) -> tuple[Push, str] | None:
-    """The charge point's next push that is due, nobody else's `until` then, and its OCPP version; None if none is."""
+async def claim(transaction: StoreTransaction, identity: str, due_by: datetime, *, until: datetime) -> Claim | None:
+    """The charge point's next push that is due, the least tried first, and nobody else's `until` then; None if none."""
     query = (
-        select(_pushes, charge_points.c.ocpp_version)
+        select(_pushes, charge_points.c.ocpp_version, charge_points.c.vendor, charge_points.c.model)
         .join(charge_points, charge_points.c.identity == _pushes.c.identity)
         .where(
             _pushes.c.identity == identity,
             _pushes.c.next_attempt_at <= due_by,
             charge_points.c.registration == "accepted",
         )
-        .order_by(_pushes.c.key)
+        .order_by(_pushes.c.attempts, _pushes.c.key)
         .limit(1)
         .with_for_update(of=_pushes, skip_locked=True)
     )
@@ -103,21 +110,27 @@ async def claim(
         return None
     mine = update(_pushes).where(_pushes.c.identity == identity, _pushes.c.key == row.key)
     await transaction.run(mine.values(attempts=row.attempts + 1, next_attempt_at=until))
-    return Push(row.key, row.value, row.status, row.attempts + 1, row.requested_at), row.ocpp_version
+    push = Push(row.key, row.value, row.status, row.attempts + 1, row.requested_at)
+    return Claim(push, row.ocpp_version, {"vendor": row.vendor, "model": row.model})
 
 
 async def finish(
     transaction: StoreTransaction, identity: str, push: Push, detail: str, now: datetime, *, again_at: datetime | None
 ) -> None:
-    """Store how an attempt ended and when the next one is due, unless the value was asked for anew meanwhile.
-
-    With a next one, the charge point's other values wait for it as well: it was not to be reached.
-    """
-    theirs = update(_pushes).where(_pushes.c.identity == identity)
-    if again_at is not None:
-        await transaction.run(theirs.where(_pushes.c.next_attempt_at < again_at).values(next_attempt_at=again_at))
-    await transaction.run(
-        theirs.where(
-            _pushes.c.key == push.key, _pushes.c.value == push.value, _pushes.c.requested_at == push.requested_at
-        ).values(status=push.status, detail=detail[:500], finished_at=now, next_attempt_at=again_at)
+    """Store how an attempt ended and when the next one is due, unless it was asked for anew meanwhile."""
+    ended = update(_pushes).where(
+        _pushes.c.identity == identity, _pushes.c.key == push.key, _pushes.c.requested_at == push.requested_at
     )
+    await transaction.run(
+        ended.values(
+            value=push.value, status=push.status, detail=detail[:500], finished_at=now, next_attempt_at=again_at
+        )
+    )
+
+
+async def postpone(transaction: StoreTransaction, identity: str, asked_by: datetime, until: datetime) -> None:
+    """Let the values of a charge point that is out of reach wait, but for those asked for after `asked_by`."""
+    waiting = update(_pushes).where(
+        _pushes.c.identity == identity, _pushes.c.next_attempt_at < until, _pushes.c.requested_at <= asked_by
+    )
+    await transaction.run(waiting.values(next_attempt_at=until))

@@ -174,11 +174,11 @@ transactions = Table(
     Column("started_at", UtcTime),
     Column("start_received_at", UtcTime),
     Column("meter_start_wh", Double),
-    Column("meter_start_at", UtcTime),
+    Column("meter_start_seq", BigInteger),  # 2.x: where that reading stands among the transaction's
     Column("ended_at", UtcTime),
     Column("end_received_at", UtcTime),
     Column("meter_stop_wh", Double),
-    Column("meter_stop_at", UtcTime),
+    Column("meter_stop_seq", BigInteger),
     Column("energy_wh", Double),
     _text("stop_reason"),
     _text("stop_token"),

@@ -17,7 +17,7 @@ _SAME_PLACE = case(
     (
         or_(_EVSE.is_not(None), _REFERENCE.is_not(None)),
         or_(
-            func.coalesce(transactions.c.evse_id == _EVSE, false()),
+            transactions.c.evse_id.is_not_distinct_from(_EVSE),
             func.coalesce(transactions.c.reference == _REFERENCE, false()),
         ),
     ),

@@ -8,7 +8,7 @@ import pytest
 from contracts.envelope import OutcomeEnvelope, OutcomeKind
 from contracts.versions import Version
 from workers.authorization.boot_decision import boot_reply, facts_of, registration_of
-from workers.authorization.initial_configuration import again_at, request_of, to_push
+from workers.authorization.initial_configuration import again_at, request_of, to_push, values_for
 from workers.store.configuration import Push, Wanted
 from workers.store.registration import BootRule
 
@@ -71,12 +71,12 @@ def test_what_the_charge_point_accepted_is_not_pushed_again_until_its_value_chan
         "C": push("C", "3", "offline"),
         "D": push("D", "4", "RebootRequired"),
     }
-    assert to_push(wanted, pushed, FACTS) == {"B": "2", "C": "3"}
+    assert to_push(values_for(wanted, FACTS), pushed) == {"B": "2", "C": "3"}
 
 
 def test_a_value_for_this_model_goes_before_one_for_all():
     wanted = [want("A", "all"), want("A", "this", vendor="acme", model="wallbox*"), want("B", "x", vendor="other")]
-    assert to_push(wanted, {}, FACTS) == {"A": "this"}
+    assert values_for(wanted, FACTS) == {"A": "this"}
 
 
 def test_a_value_is_set_in_the_words_of_each_version():

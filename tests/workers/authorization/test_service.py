@@ -1,6 +1,5 @@
 """The authorization service on a real broker and both stores."""
 
-import asyncio
 import time
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -286,26 +285,49 @@ async def test_a_push_that_failed_is_tried_again_without_another_boot(amqp_url, 
         assert (await pushes(store, "Accepted"))["attempts"] >= 2
 
 
-async def test_what_an_ended_process_was_to_push_is_pushed_by_the_next_unless_the_boot_is_refused_since(
-    amqp_url, database_url
-):
+async def stored_pushes(store, *wanted) -> None:
+    """Wait until these (identity, key, status) are what is stored of pushes."""
+    found = []
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        rows = await all_rows(store, tables.configuration_pushes)
+        found = [(row["identity"], row["key"], row["status"]) for row in rows]
+        if found == list(wanted):
+            return
+    raise AssertionError(f"expected {wanted}, found {found}")
+
+
+async def test_what_an_ended_process_was_to_push_is_pushed_by_the_next_as_it_is_wanted_now(amqp_url, database_url):
     now = datetime.now(UTC)
+    asked = {"MaxChargingPower": "corrected since", "Withdrawn": "1"}
     async with migrated_store(database_url) as store, store.transaction() as transaction:
         for identity, registered in (("CP-1", "accepted"), ("CP-2", "rejected")):
-            facts = {"registration": registered, "ocpp_version": "1.6"}
+            facts = {"registration": registered, "ocpp_version": "1.6", "vendor": "ACME", "model": "W"}
             await registration.record_boot(transaction, identity, facts, now)
-            await configuration.request(transaction, identity, {"A": "1", "B": "2"}, now, due_at=now)
-        await presence.note(
-            transaction, [Place(identity, GATEWAY, "session-1", 1, "1.6") for identity in ("CP-1", "CP-2")], now
-        )
+            await configuration.request(transaction, identity, asked, now, due_at=now)
+        await presence.note(transaction, [Place(name, GATEWAY, "s", 1, "1.6") for name in ("CP-1", "CP-2")], now)
     async with world(amqp_url, database_url) as (caller, store):
         caller.answer_command = accept_command
-        async with asyncio.timeout(20):
-            while True:
-                found = await all_rows(store, tables.configuration_pushes)
-                if [row["status"] for row in found] == ["Accepted", "Accepted", "requested", "requested"]:
-                    break
-        assert [(command.identity, orjson.loads(command.payload)["key"]) for command in caller.commands] == [
-            ("CP-1", "A"),
-            ("CP-1", "B"),
-        ]
+        await stored_pushes(
+            store,
+            ("CP-1", "MaxChargingPower", "Accepted"),
+            ("CP-1", "Withdrawn", "withdrawn"),
+            ("CP-2", "MaxChargingPower", "requested"),
+            ("CP-2", "Withdrawn", "requested"),
+        )
+        (command,) = caller.commands
+        assert orjson.loads(command.payload) == {"key": "MaxChargingPower", "value": "11000"}
+
+
+async def test_a_value_that_is_never_answered_does_not_hold_up_the_others(amqp_url, database_url):
+    async with world(amqp_url, database_url, command_timeout_seconds=0.2) as (caller, store):
+        entry = '[[initial_configuration]]\nocpp = "1.6"\nkey = "{}"\nvalue = "1"\nvendor = "Other"\n'
+        async with store.transaction() as transaction:
+            await apply_plan(transaction, read_plan(entry.format("A") + entry.format("B")), datetime.now(UTC))
+
+        def answer_b(command) -> Any:
+            return accept_command(command) if orjson.loads(command.payload)["key"] == "B" else None
+
+        caller.answer_command = answer_b
+        body(await caller.call("BootNotification", BOOT))
+        await stored_pushes(store, ("CP-1", "A", "timeout"), ("CP-1", "B", "Accepted"))

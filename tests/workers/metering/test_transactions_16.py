@@ -317,6 +317,13 @@ async def test_a_stop_without_a_readable_register_takes_that_of_its_data(store, 
     assert found.flags in {"meterStop_missing", "meterStop_type"}
 
 
+async def test_a_reading_of_the_begin_is_no_end(store):
+    number, _ = await start(store)
+    value = {"timestamp": TIME, "sampledValue": [{"value": "1000", "context": "Transaction.Begin"}]}
+    await stop(store, number, meterStop=..., transactionData=[value])
+    assert (await view(store, number)).energy_wh is None
+
+
 async def test_a_stop_before_its_start_is_flagged(store):
     number, _ = await start(store)
     await stop(store, number, timestamp="2026-04-01T12:00:00Z")

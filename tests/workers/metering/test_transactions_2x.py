@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +31,13 @@ async def store(database_url) -> Any:
                 '[[tokens]]\nid_token = "DEMO"\ngroup = "FLEET"\n[[tokens]]\nid_token = "B"\nstatus = "Blocked"'
             )
             await apply_plan(transaction, plan, NOW)
+        yield store
+
+
+@pytest.fixture
+async def sqlite_store(tmp_path, migrated_sqlite) -> Any:
+    shutil.copy(migrated_sqlite, tmp_path / "ocpp.db")
+    async with migrated_store(f"sqlite+aiosqlite:///{tmp_path}/ocpp.db") as store:
         yield store
 
 
@@ -128,15 +136,25 @@ async def test_a_token_charges_on_one_evse_of_a_station_at_a_time(store):
     assert free["idTokenInfo"]["status"] == "Accepted"
 
 
-@pytest.mark.parametrize("wrong", ["2036-05-01T12:00:00Z", "1970-01-01T00:00:00Z", at(120)])
-async def test_a_clock_that_is_wrong_for_a_while_does_not_change_the_energy(store, wrong):
-    updated = life()[1]
-    updated["meterValue"][0]["timestamp"] = wrong
-    for after_s, one in ((1, life()[0]), (601, updated), (1201, life()[2])):
-        await send(store, one, after_s=after_s)
-    found = await only(store)
+@pytest.mark.parametrize("which", range(3))
+@pytest.mark.parametrize("wrong", ["2036-05-01T12:00:00Z", "1970-01-01T00:00:00Z", at(120), at(-120)])
+@pytest.mark.parametrize("arrivals", [(1, 601, 1201), (1801, 1802, 1803), (1803, 1801, 1802)])
+async def test_a_clock_that_is_wrong_for_a_while_does_not_change_the_energy(sqlite_store, wrong, which, arrivals):
+    events = life()
+    events[which]["meterValue"][0]["timestamp"] = wrong
+    for after_s, one in sorted(zip(arrivals, events, strict=True), key=lambda pair: pair[0]):
+        await send(sqlite_store, one, after_s=after_s)
+    found = await only(sqlite_store)
     assert found.energy_wh == 3000
-    assert found.flags == ("" if wrong == at(120) else "timestamp_implausible")
+    assert found.flags == ("" if wrong in {at(120), at(-120)} else "timestamp_implausible")
+
+
+async def test_readings_that_name_the_begin_and_the_end_are_those(store):
+    begin, middle, end = energy(0, 1.0, "Transaction.Begin"), energy(10, 2.0), energy(20, 4.0, "Transaction.End")
+    await send(store, event("Started", 0, 0))
+    await send(store, event("Updated", 1, 10, meterValue=middle), after_s=1800)
+    await send(store, event("Ended", 2, 20, meterValue=[*end, *begin]), after_s=1800)
+    assert (await only(store)).energy_wh == 3000
 
 
 async def test_an_end_before_the_start_is_flagged(store):
@@ -159,6 +177,21 @@ async def test_a_used_number_is_recognised_when_it_is_sent_again_as_offline(stor
     await send(store, {**wrong, "offline": True}, after_s=60)
     rows = await all_rows(store, tables.transaction_events)
     assert sorted(row["flags"] for row in rows) == ["", "seqNo_repeated"]
+
+
+async def test_a_station_whose_numbers_and_clock_stand_still_loses_no_event(store):
+    await send(store, life()[0])
+    for reading in (1.1, 1.2, 1.3, 1.3):
+        await send(store, event("Updated", 0, 5, meterValue=energy(5, reading)), after_s=600)
+    rows = await all_rows(store, tables.transaction_events)
+    assert sorted(row["flags"] for row in rows) == ["", *["seqNo_repeated"] * 3]
+    assert (await only(store)).energy_wh == 300
+
+
+async def test_a_station_that_names_no_evse_is_one_place(store):
+    for name in ("a", "b"):
+        started = event("Started", 0, 0, info={"transactionId": name}, evse=..., idToken=TOKEN)
+        assert (await send(store, started))["idTokenInfo"]["status"] == "Accepted"
 
 
 async def test_a_started_event_that_is_overtaken_still_gives_up_a_lost_one(store):
