@@ -16,6 +16,7 @@ class Queued:
     dropped: Callable[[str], None]
     sample: bool = False  # may be sacrificed when the memory is full (OCPP 1.6, 3.7)
     failures: int = 0
+    refusals: int = 0
 
 
 class TransactionQueue:
@@ -54,11 +55,12 @@ class TransactionQueue:
         """Note that the server failed to process the head; give the seconds to wait, or None when it was given up.
 
         The wait is the interval times the number of failures so far (OCPP 1.6, 3.7.1). A failure that does not count
-        never drops the message.
+        uses up no attempt.
         """
         message = self._items[0]
         message.failures += 1
-        if counts and message.failures >= max(1, attempts):
+        message.refusals += counts
+        if counts and message.refusals >= max(1, attempts):
             self._items.popleft()
             message.dropped("attempts")
             return None

@@ -103,6 +103,14 @@ def test_a_failure_that_does_not_count_never_gives_a_message_up():
     assert one.outcome is None
 
 
+def test_a_failure_that_does_not_count_makes_the_wait_longer_and_uses_up_no_attempt():
+    queue, one = TransactionQueue(5), Told("a")
+    queue.put(one.message)
+    waits = [queue.fail(2, 10.0, counts=counts) for counts in (False, False, False, True, True)]
+    assert waits == [10.0, 20.0, 30.0, 40.0, None]
+    assert one.outcome == "attempts"
+
+
 @settings(deadline=None)
 @given(st.floats(0.1, 10_000), st.floats(0, 5_000), st.lists(st.floats(0, 10_000), max_size=20))
 def test_a_fast_clock_is_monotonous_and_never_ahead_of_the_wall(speed, horizon, waits):
