@@ -155,6 +155,8 @@ class ChargePoint(Link):
         return outcome
 
     async def _may_charge(self, id_tag: str) -> bool:
+        if not self.online:  # nor while connected but not accepted: only BootNotification may be sent then
+            return self.behaviour.allow_offline
         try:
             reply = await self.call(self.authorize_request(id_tag))
         except CallRefused:

@@ -20,6 +20,15 @@ async def test_a_pending_charge_point_waits_asks_again_and_says_nothing_else_mea
     assert point.ledger.protocol_errors == 0
 
 
+@pytest.mark.parametrize("version", ["1.6", "2.0.1"])
+async def test_a_car_that_comes_while_the_boot_is_pending_is_not_authorized_by_the_server(csms, plug_in, version):
+    csms.boots.append(("Pending", 3600))
+    point = await plug_in(version, online=False)
+    await point.observer.until(lambda: point.registration == "Pending")
+    assert await point.charge(1, "DEMO-0001", HOUR) == "charged"
+    assert csms.actions() == ["BootNotification"]
+
+
 async def test_a_boot_without_an_answer_is_sent_again(csms, plug_in):
     csms.fates["BootNotification"].extend(["silence", "refuse"])
     point = await plug_in("1.6", call_timeout_s=0.4, behaviour={"boot_retry_s": 1.0})
