@@ -148,6 +148,10 @@ class _Printing(Unobserved):
         shown = text if isinstance(text, str) else repr(text[:200])
         print("->" if direction == "out" else "<-", shown, flush=True)
 
+    def connect_failed(self, identity: str, reason: str, again_in_s: float) -> None:
+        del identity
+        print(f"!! cannot connect: {reason}; again in {again_in_s:.1f} s", flush=True)
+
     def protocol_error(self, identity: str, note: str) -> None:
         del identity
         print("!!", note, flush=True)

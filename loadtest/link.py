@@ -203,10 +203,12 @@ class Link(ABC):
     async def _stay_connected(self) -> None:
         failures = 0
         while True:
+            failed = None
             try:
                 connection = await open_connection(self.identity, self.subprotocol, self.password, self.settings)
             except ConnectFailed as failure:
-                self.ledger.connect_failures[failure.reason] += 1
+                failed = failure.reason
+                self.ledger.connect_failures[failed] += 1
                 failures += 1
             else:
                 if self.ledger.connections:
@@ -219,7 +221,10 @@ class Link(ABC):
                 finally:
                     await connection.close()
                 failures = 0 if rpc.got_results else failures + 1
-            await asyncio.sleep(self.clock.protocol_delay(self.reconnect_delay(failures)))
+            wait_s = self.clock.protocol_delay(self.reconnect_delay(failures))
+            if failed is not None:
+                self.observer.connect_failed(self.identity, failed, wait_s)
+            await asyncio.sleep(wait_s)
 
     async def _use(self, rpc: Rpc) -> None:
         self._rpc = rpc

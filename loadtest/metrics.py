@@ -41,6 +41,9 @@ class Metrics:
         self._energy = Counter("ocpp_sim_energy_wh_total", "Energy of completed transactions.", registry=registry)
         self._call_errors = Counter("ocpp_sim_call_errors_total", "CALLERRORs by code.", ["code"], registry=registry)
         self._timeouts = Counter("ocpp_sim_call_timeouts_total", "Calls without any answer in time.", registry=registry)
+        self._connect_failures = Counter(
+            "ocpp_sim_connect_failures_total", "Connections that did not come about.", ["reason"], registry=registry
+        )
         self._reconnects = Counter("ocpp_sim_reconnects_total", "Connections after the first.", registry=registry)
         self._protocol_errors = Counter(
             "ocpp_sim_protocol_errors_total", "Breaches of the specification by the server.", registry=registry
@@ -64,6 +67,10 @@ class Metrics:
 
     def call_timeout(self) -> None:
         self._timeouts.inc()
+
+    def connect_failed(self, identity: str, reason: str, again_in_s: float) -> None:
+        del identity, again_in_s
+        self._connect_failures.labels(reason).inc()
 
     def reconnect(self) -> None:
         self._reconnects.inc()

@@ -53,7 +53,7 @@ async def open_connection(
             **local,
         )
     except InvalidStatus as refusal:
-        raise ConnectFailed(f"http {refusal.response.status_code}") from refusal
+        raise ConnectFailed(f"HTTP {refusal.response.status_code}") from refusal
     except InvalidURI as error:
         raise ConnectFailed("bad url") from error
     except InvalidHandshake as error:

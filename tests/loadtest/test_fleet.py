@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import sys
 from typing import Any
@@ -10,6 +11,7 @@ from urllib.request import urlopen
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from websockets.asyncio.server import serve
 
 from loadtest.cli import _tags, main
 from loadtest.fleet import Fleet, Plan, tags_of
@@ -96,6 +98,8 @@ async def test_a_fleet_that_reaches_nobody_has_failed(csms):
     fleet = Fleet(plan(csms, count=2, seconds=0.2, grace_s=0.1, link=LinkSettings(url="ws://127.0.0.1:1/ocpp")))
     report = await fleet.run()
     assert report.failures() == ["2 charge points whose boot was never answered"]
+    refused = fleet.metrics.registry.get_sample_value("ocpp_sim_connect_failures_total", {"reason": "unreachable"})
+    assert refused == sum(ledger.connect_failures["unreachable"] for ledger in report.ledgers) >= 2
 
 
 async def test_a_crash_of_one_charge_point_is_reported_and_the_others_go_on(csms, monkeypatch):
@@ -169,6 +173,18 @@ async def test_the_command_one_prints_every_frame_of_one_transaction(csms, tmp_p
     assert (point["identity"], point["completed"], point["lost"]) == ("SIM-ONE", 1, 0)
     assert point["transactions"][0]["id_tag"] == "TAG-9"
     assert point["samples"][0]["readings"]
+
+
+async def test_the_command_one_says_why_it_cannot_connect_and_when_it_tries_again(csms):
+    async with serve(csms.handler, "127.0.0.1", 0, process_request=lambda c, _: c.respond(404, "")) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        process = await command("one", "--url", url, "--grace-seconds", "0")
+        assert process.stdout is not None
+        line = await asyncio.wait_for(process.stdout.readline(), 30)
+        process.send_signal(signal.SIGTERM)
+        out, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert re.fullmatch(rb"!! cannot connect: HTTP 404; again in \d+\.\d s\n", line)
+    assert b"failed HTTP 404" in out
 
 
 async def test_the_command_fleet_ends_cleanly_on_sigterm(csms):
