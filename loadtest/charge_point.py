@@ -135,13 +135,14 @@ class ChargePoint(Link):
                 connector.session.stop(reason)
 
     async def finish(self, grace_s: float) -> bool:
-        """Begin no more sessions, end the running ones, and wait at most so many real seconds for all confirmations."""
+        """Begin no more sessions, end the running ones, and wait at most so many real seconds for all answers."""
         self.finishing = True  # a session that is still preparing ends as soon as it has begun
         self.stop_sessions("Local")
         try:
             async with asyncio.timeout(grace_s):
                 await self._idle.wait()
                 await self.wait_drained()
+                await self.wait_told()
         except TimeoutError:
             return False
         return True

@@ -102,18 +102,20 @@ def _one(arguments: argparse.Namespace) -> Callable[[], Coroutine[Any, Any, int]
     tag = _tags(arguments.id_tags)[0]
 
     async def work() -> int:
+        printing = _Printing()
         point = kind(
             arguments.identity,
             link,
             behaviour,
             clock=Clock(arguments.speed, horizon_s=arguments.session_seconds / arguments.speed + 60.0),
             rng=Random(arguments.seed),
-            observer=_Printing(),
+            observer=printing,
         )
         started = asyncio.get_running_loop().time()
         await _one_transaction(point, tag, arguments)
         seconds = asyncio.get_running_loop().time() - started
-        return _conclude(Report([point.ledger], seconds, wanted_transactions=1), arguments.json)
+        report = Report([point.ledger], seconds, wanted_transactions=1, frames=printing.frames)
+        return _conclude(report, arguments.json)
 
     return work
 
@@ -143,8 +145,12 @@ async def _one_transaction(point: ChargePoint, tag: str, arguments: argparse.Nam
 
 
 class _Printing(Unobserved):
+    def __init__(self) -> None:
+        self.frames = {"in": 0, "out": 0}
+
     def frame(self, identity: str, direction: str, text: str | bytes) -> None:
         del identity
+        self.frames[direction] += 1
         shown = text if isinstance(text, str) else repr(text[:200])
         print("->" if direction == "out" else "<-", shown, flush=True)
 
@@ -226,6 +232,13 @@ def _url(text: str) -> str:
     return text
 
 
+def _file_to_write(text: str) -> Path:
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():  # said now, not when the run is over and its ledger lost
+        raise argparse.ArgumentTypeError(f"{text!r} is not a file in a folder that exists")
+    return path
+
+
 def _number(least: float, most: float, kind: type[float | int] = float) -> Callable[[str], float | int]:
     def parse(text: str) -> float | int:
         try:
@@ -266,7 +279,7 @@ def _parser() -> argparse.ArgumentParser:
         add("--message-ids", choices=("uuid", "counter"), default="uuid", help="counter begins at 1 on each connection")
         add("--no-validate", action="store_true", help="do not check the server's payloads (saves 170 us a frame)")
         add("--seed", type=_number(0, 2**63, int), default=1, help="the same seed gives the same cars (%(default)s)")
-        add("--json", type=Path, metavar="FILE", help="write the ledger of all charge points there")
+        add("--json", type=_file_to_write, metavar="FILE", help="write the ledger of all charge points there")
     fleet.add_argument("--count", type=_number(1, 200_000, int), default=10, help="charge points (%(default)s)")
     fleet.add_argument(
         "--share-201", type=_number(0, 1), default=0.0, help="part that speaks 2.0.1, 0 to 1 (%(default)s)"

@@ -110,6 +110,10 @@ class Link(ABC):
         """Wait until the server has confirmed every transaction message (or it was given up)."""
         await self._drained.wait()
 
+    async def wait_told(self) -> None:
+        """Wait until every notice was answered, was too slow, or was forgotten."""
+        await self._notices.join()
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Let work run beside the rest until `run` ends; a Call that fails ends it quietly, being counted already."""
         if self._tasks is None:
@@ -313,6 +317,7 @@ class Link(ABC):
             request = notice() if self.online else None
             if request is not None:
                 await _forgiving(self._call_and_forget(request))
+            self._notices.task_done()
 
     async def _send_heartbeats(self) -> None:
         while True:

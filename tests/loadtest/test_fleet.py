@@ -168,7 +168,9 @@ async def test_the_command_one_prints_every_frame_of_one_transaction(csms, tmp_p
     assert (process.returncode, err) == (0, b"")
     text = out.decode()
     assert "nothing lost" in text
-    assert sum(1 for line in text.splitlines() if line.startswith("-> [2,")) == len(csms.received)
+    calls, answers = (sum(line.startswith(mark) for line in text.splitlines()) for mark in ("-> [2,", "<- [3,"))
+    assert calls == answers == len(csms.received)
+    assert f"frames           in {answers}, out {calls}\n" in text
     (point,) = json.loads(ledger.read_text())["charge_points"]
     assert (point["identity"], point["completed"], point["lost"]) == ("SIM-ONE", 1, 0)
     assert point["transactions"][0]["id_tag"] == "TAG-9"
@@ -217,6 +219,8 @@ async def test_the_command_says_1_when_a_tag_was_refused_and_no_transaction_came
         (["fleet", "--url", "ws://x", "--count", "many"], "not a number"),
         (["fleet", "--url", "ws://x", "--share-201", "2"], "not from 0 to 1"),
         (["one", "--url", "ws://x", "--id-tags", "x" * 21], "at most 20"),
+        (["one", "--url", "ws://x", "--json", "/nonexistent/x"], "a folder that exists"),
+        (["one", "--url", "ws://x", "--json", "/"], "a folder that exists"),
         (["two"], "invalid choice"),
     ],
 )

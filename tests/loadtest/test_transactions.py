@@ -43,6 +43,16 @@ async def test_a_16_session_is_authorized_started_metered_and_stopped(csms, plug
     assert point.ledger.protocol_error_notes == []
 
 
+async def test_a_charge_point_that_finishes_waits_for_the_answer_to_its_last_notice(csms, plug_in):
+    point = await plug_in("1.6", call_timeout_s=0.4)
+    await csms.until(lambda: statuses(csms, "status") == ["Available", "Available"])
+    csms.fates["StatusNotification"].extend(["answer"] * 3 + ["silence"])
+    await point.charge(1, "DEMO-0001", HOUR)
+    assert await point.finish(20)
+    assert statuses(csms, "status")[-1] == "Available"
+    assert point.ledger.timeouts == {"StatusNotification": 1}
+
+
 async def test_the_ledger_holds_exactly_the_samples_that_the_server_confirmed(csms, plug_in):
     point = await plug_in("1.6")
     await point.charge(1, "DEMO-0001", HOUR / 4)
