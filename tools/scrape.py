@@ -1,11 +1,12 @@
 """Reading Prometheus endpoints, and what two readings say together: rates and quantiles."""
 
 import time
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from tools.nodes.loopback import open_url
 
 Labels = frozenset[tuple[str, str]]
 
@@ -35,7 +36,7 @@ class Reading:
 def read(url: str) -> Reading:
     """Scrape one endpoint."""
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own processes
+        with open_url(url, timeout=2) as answer:
             text = answer.read().decode()
     except OSError:
         return Reading()

@@ -6,17 +6,22 @@ import signal
 import sys
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
 from tools.nodes.faces import NodeFailed
 from tools.nodes.guarded import GuardedProcess, end_of
+from tools.nodes.loopback import open_url
 from tools.nodes.ports import free_ports
 
 ROOT = Path(__file__).parents[1]
 SERVICES = ("authorization", "metering", "firmware", "diagnostics")
 START_TIMEOUT_S = 60.0
+
+
+def _surroundings() -> dict[str, str]:
+    """Our own environment without settings, which are meant for somebody else where a stack is given its own."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("OCPP_", "AMQP_", "DATABASE_"))}
 
 
 class OwnProcess:
@@ -28,7 +33,7 @@ class OwnProcess:
         (self.monitor_port,) = free_ports(1)
         self._command = [sys.executable, "-m", *command]
         self._environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith(("OCPP_", "AMQP_", "DATABASE_"))},
+            **_surroundings(),
             **environment,
             "OCPP_MONITOR_HOST": "127.0.0.1",
             "OCPP_MONITOR_PORT": str(self.monitor_port),
@@ -56,7 +61,7 @@ class OwnProcess:
     def readiness(self) -> tuple[int, dict[str, str]]:
         """HTTP status and checks of /readyz; status 0 when nobody answers."""
         try:
-            with urllib.request.urlopen(f"{self.monitor_url}/readyz", timeout=2) as answer:  # noqa: S310 - our own
+            with open_url(f"{self.monitor_url}/readyz", timeout=2) as answer:
                 return answer.status, json.load(answer)["checks"]
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)["checks"]
@@ -127,7 +132,7 @@ class Stack:
         log = self._logs / "commands.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         begin = log.stat().st_size if log.exists() else 0
-        environment = {**os.environ, **self._environment}
+        environment = {**_surroundings(), **self._environment}
         process = GuardedProcess([sys.executable, "-m", "workers", *arguments], env=environment, log=log, cwd=ROOT)
         try:
             ended = process.wait(120)

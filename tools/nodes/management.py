@@ -8,9 +8,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from tools.nodes.faces import NodeFailed
-
-# Never by way of a proxy that the environment names: the API is on loopback.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+from tools.nodes.loopback import open_url
 
 
 class ManagementApi:
@@ -50,7 +48,7 @@ class ManagementApi:
             request.data = json.dumps(body).encode()
             request.add_header("Content-Type", "application/json")
         try:
-            with _OPENER.open(request, timeout=timeout_s) as response:
+            with open_url(request, timeout=timeout_s) as response:
                 answer = response.read()
         except urllib.error.HTTPError as error:
             with error:
