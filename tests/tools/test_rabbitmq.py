@@ -119,15 +119,35 @@ def test_a_node_that_was_not_started_has_no_url(tmp_path: Path):
         _ = PrivateRabbit(tmp_path).amqp_url
 
 
-def test_a_given_url_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setenv("AMQP_URL", "amqp://user:secret@broker.example/production")
+def test_a_given_url_is_used_as_it_is(amqp_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("AMQP_URL", amqp_url)
     monkeypatch.delenv("AMQP_MANAGEMENT_URL", raising=False)
     broker = broker_for(tmp_path)
     broker.start()
     assert isinstance(broker, GivenBroker)
-    assert broker.create_vhost("any") == broker.amqp_url == "amqp://user:secret@broker.example/production"
+    assert broker.create_vhost("any") == broker.amqp_url == amqp_url
     broker.delete_vhost("any")
     broker.discard()
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("amqp://user:secret@127.0.0.1:1/x", "the broker of AMQP_URL, amqp://127.0.0.1:1/x, cannot be used: "),
+        ("http://user:secret@broker", "AMQP_URL: an AMQP URL starts with amqp"),
+    ],
+)
+def test_a_given_url_of_no_use_is_told_in_one_sentence_without_its_password(url: str, complaint: str):
+    with pytest.raises(NodeFailed) as failed:
+        GivenBroker(url).start()
+    assert str(failed.value).startswith(complaint)
+    assert "\n" not in str(failed.value)
+    assert "secret" not in str(failed.value)
+
+
+def test_a_given_broker_that_refuses_the_login_says_so(rabbit: Broker):
+    with pytest.raises(NodeFailed, match="ACCESS_REFUSED"):
+        GivenBroker(rabbit.amqp_url.replace("guest:guest", "guest:guess")).start()
 
 
 def test_a_given_broker_with_a_management_url_gives_a_vhost_per_test(rabbit: Broker, monkeypatch, tmp_path: Path):

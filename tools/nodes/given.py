@@ -1,7 +1,16 @@
 """Servers that somebody else runs: used by their URL as it is, never started or stopped."""
 
+import asyncio
+from typing import Any
+
+from contracts.broker.endpoint import BrokerEndpoint
+from contracts.broker.wire import connect
+from contracts.errors import ContractError
+from tools.nodes.faces import NodeFailed
 from tools.nodes.management import ManagementApi, with_vhost
-from tools.nodes.sql import SqlAdmin
+from tools.nodes.sql import SqlAdmin, in_own_loop
+
+_LOGIN_TIMEOUT_S = 10
 
 
 class GivenBroker:
@@ -12,7 +21,16 @@ class GivenBroker:
         self.management_url = management_url
 
     def start(self) -> None:
-        """Nothing: it runs already, or its user will see that it does not."""
+        """Log in once, so that a wrong URL is told at once and in words; raises NodeFailed."""
+        try:
+            endpoint = BrokerEndpoint.parse(self.amqp_url)
+        except ValueError as error:
+            raise NodeFailed(f"AMQP_URL: {error}") from None
+        try:
+            in_own_loop(_log_in(endpoint))
+        except (OSError, TimeoutError, ContractError) as error:
+            why = str(error) or f"no answer in {_LOGIN_TIMEOUT_S} s"
+            raise NodeFailed(f"the broker of AMQP_URL, {endpoint}, cannot be used: {why}") from None
 
     def stop(self) -> None:
         """Nothing: it is not ours."""
@@ -31,6 +49,21 @@ class GivenBroker:
         """Delete a vhost that `create_vhost` made."""
         if self.management_url is not None:
             ManagementApi(self.management_url).delete_vhost(name)
+
+
+class _Deaf:
+    """Nothing is delivered to a connection that is closed at once."""
+
+    def _ignore(self, *_: Any, **__: Any) -> None:
+        pass
+
+    wire_delivery = wire_return = wire_confirm = wire_flow = _ignore
+
+
+async def _log_in(endpoint: BrokerEndpoint) -> None:
+    async with asyncio.timeout(_LOGIN_TIMEOUT_S):
+        wire = await connect(endpoint, _Deaf(), "log-in check", heartbeat_s=20)
+        await wire.close(politely=True)
 
 
 class GivenDatabase:

@@ -52,7 +52,7 @@ class SqlAdmin:
                 await connection.close(timeout=5)
 
         try:
-            return _in_own_loop(run())
+            return in_own_loop(run())
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise NodeFailed(f"the database server refused: {type(error).__name__}: {error}") from None
 
@@ -72,7 +72,8 @@ def _quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
-def _in_own_loop(work: Coroutine[Any, Any, Any]) -> Any:
+def in_own_loop(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine to its end, from anywhere."""
     # A thread of its own: the caller may be inside a running event loop.
     outcome: list[Any] = []
     failure: list[BaseException] = []
