@@ -3,42 +3,48 @@
 import argparse
 import asyncio
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
 import sys
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
 
 from tools import scrape
-from tools.nodes import NodeUnavailable, broker_for
-from tools.nodes.faces import Broker, NodeFailed
+from tools.nodes import KillableBroker, NodeFailed, NodeUnavailable, broker_for
+from tools.nodes.given import GivenBroker
 from tools.nodes.guarded import GuardedProcess, end_of
 from tools.nodes.management import ManagementApi
 from tools.nodes.ports import free_ports
 from tools.scrape import Reading
-from tools.showcase_page import Figures, Places, WorkerLine, line, render
+from tools.showcase_page import Figures, Places, WorkerLine, announce, line, render
 from tools.stack import ROOT, SERVICES, Stack
+from tools.supervisor import Supervisor
 from workers.errors import StoreUnavailableError
 from workers.store.engine import Store
 from workers.store.totals import Totals, totals
 
 STATE = ROOT / ".dev" / "run"
+LOCK = ROOT / ".dev" / "run.lock"
+DEMO = Path(__file__).with_name("demo.toml")
 REFRESH_S = 1.0
 PLAIN_REFRESH_S = 5.0
-MOST_DEATHS = 5
+MOST_CHARGE_POINTS = 200_000
+SPEED = 60
+TIME_LAPSE = f"time-lapse: cars charge {SPEED} times faster, on clocks that started hours ago"
 
 
 class Showcase:
     """Everything that runs, and how to look at it. What `start` starts ends with the ExitStack it was given."""
 
-    broker: Broker
+    broker: GivenBroker | KillableBroker
     stack: Stack
+    supervisor: Supervisor
     fleet: GuardedProcess
 
     def __init__(self, charge_points: int, console: Console) -> None:
@@ -49,7 +55,7 @@ class Showcase:
         self._fleet_log = STATE / "logs" / "charge-points.log"
         (self._fleet_port,) = free_ports(1)
         self._before: dict[str, Reading] = {}
-        self._deaths: Counter[str] = Counter()
+        self._at_start: Totals | None = None
 
     def tell(self, text: str) -> None:
         self._console.print(f"[dim]{time.monotonic() - self._began:5.1f} s[/dim]  {text}", highlight=False)
@@ -68,15 +74,18 @@ class Showcase:
         )
         undo.callback(self.stack.stop)
         self.stack.migrate()
-        self.stack.run_worker_command("provision", str(ROOT / "tools" / "demo.toml"))
+        self.stack.run_worker_command("provision", str(DEMO))
         self.tell("starting four workers and the gateway")
         self.stack.start()
+        own = None if isinstance(self.broker, GivenBroker) else self.broker
+        self.supervisor = Supervisor(self.stack.processes, own, self.tell)
+        undo.callback(self.supervisor.close)
         self.tell(f"starting {self._charge_points} simulated charge points")
         self.fleet = GuardedProcess(
             [
                 sys.executable, "-m", "loadtest.cli", "fleet", "--url", self.stack.urls[0], "--prefix", "DEMO",
                 "--count", str(self._charge_points), "--share-201", "0.3", "--ramp", "5",
-                "--speed", "60", "--session-seconds", "1200", "--pause-seconds", "300", "--sample-seconds", "60",
+                "--speed", str(SPEED), "--session-seconds", "1200", "--pause-seconds", "300", "--sample-seconds", "60",
                 "--fault-probability", "0.05", "--metrics-port", str(self._fleet_port), "--grace-seconds", "3",
                 "--seed", str(time.time_ns() % 2**31),
             ],
@@ -93,10 +102,10 @@ class Showcase:
         """Where the store, the logs and the metrics are, and the next three things to try."""
         url = self.stack.urls[0]
         metrics = [self.stack.gateways[0].monitor_url, *(w.monitor_url for w in self.stack.workers.values())]
-        loadtest, worker = (
-            "  .dev/venv/bin/ocpp-loadtest",
-            f"  DATABASE_URL={self._shown_database()} .dev/venv/bin/ocpp-worker",
-        )
+        worker = ".dev/venv/bin/ocpp-worker show transactions"
+        if not os.environ.get("DATABASE_URL"):  # whoever set it has it set, and a password is not for the screen
+            worker = f"DATABASE_URL={self._shown_database()} {worker}"
+        pid_file = self.stack.workers["metering"].pid_file.relative_to(ROOT)
         found = [
             ("gateway", url + "/<identity>"),
             ("store", self._shown_database()),
@@ -108,12 +117,12 @@ class Showcase:
                 ("RabbitMQ's pages", self.broker.management_url.replace("guest:guest@", "") + "  (guest, guest)")
             )
         to_try = [
-            ("watch one charge point charge, every frame printed:", f"{loadtest} one --url {url} --identity MINE"),
-            ("look at what is in the store:", f"{worker} show transactions"),
             (
-                "crash the metering worker; it is started again, and no Call is lost:",
-                "  pkill -9 -f 'workers metering'",
+                "watch one charge point charge, every frame printed:",
+                f".dev/venv/bin/ocpp-loadtest one --url {url} --identity MINE",
             ),
+            ("look at what is in the store:", worker),
+            ("crash the metering worker; it is started again, and no Call is lost:", f"kill -9 $(cat {pid_file})"),
         ]
         return Places(found, to_try)
 
@@ -131,7 +140,7 @@ class Showcase:
         before = {name: self._before.get(name, Reading()) for name in now}
         self._before = now
         depths = await asyncio.to_thread(self._depths)
-        stored = await _in_store(store)
+        stored = await self._stored_since_start(store)
         p50, p99 = (
             scrape.quantile(before["fleet"], now["fleet"], "ocpp_sim_roundtrip_seconds", share) for share in (0.5, 0.99)
         )
@@ -162,102 +171,126 @@ class Showcase:
         if self.broker.management_url is None:
             return {}
         with contextlib.suppress(NodeFailed, KeyError):
-            queues = ManagementApi(self.broker.management_url).request("GET", "/api/queues?disable_stats=false")
+            api = ManagementApi(self.broker.management_url)
+            queues = api.request("GET", "/api/queues?disable_stats=false", timeout_s=2)
             names = {f"ocpp.calls.{service}": service for service in SERVICES}
             return {names[queue["name"]]: queue.get("messages", 0) for queue in queues if queue["name"] in names}
         return {}
 
+    async def _stored_since_start(self, store: Store) -> Totals:
+        """What has come into the store since the first look; a given one has a history."""
+        with contextlib.suppress(StoreUnavailableError):
+            async with store.transaction(read_only=True) as transaction:
+                now = await totals(transaction)
+            start = self._at_start = self._at_start or now
+            return Totals(
+                max(0, now.active - start.active), now.ended - start.ended,
+                now.energy_wh - start.energy_wh, now.samples - start.samples,
+            )  # fmt: skip
+        return Totals()
+
     def revive(self) -> str | None:
         """Start again what has died, as a platform would; why that is hopeless, or None."""
-        for process in self.stack.processes:
-            if process.alive:
-                continue
-            self._deaths[process.name] += 1
-            if self._deaths[process.name] > MOST_DEATHS:
-                return f"{process.name} keeps dying; the end of {process.log.relative_to(ROOT)}:\n{end_of(process.log)}"
-            self.tell(f"{process.name} has died and is started again; its queue keeps the Calls meanwhile")
-            process.release()
-            process.start()
-        return None if self.fleet.alive else f"the charge points have ended:\n{end_of(self._fleet_log)}"
+        if not self.fleet.alive:
+            return f"the charge points have ended:\n{end_of(self._fleet_log)}"
+        return self.supervisor.look()
 
 
-async def _in_store(store: Store) -> Totals:
-    with contextlib.suppress(StoreUnavailableError):
-        async with store.transaction(read_only=True) as transaction:
-            return await totals(transaction)
-    return Totals()
-
-
-async def _show(showcase: Showcase, options: argparse.Namespace, console: Console, stop: asyncio.Event) -> int:
+async def _show(showcase: Showcase, until_transactions: int, console: Console, stop: asyncio.Event) -> str | None:
+    """Show figures until stopped or until enough transactions; why there is no going on, or None."""
     store = Store(showcase.database_url)
-    places = showcase.places()
     first: float | None = None
-    live = Live(console=console, screen=False, auto_refresh=False) if console.is_terminal else None
+    announce(console, showcase.places())
+    live = Live(console=console, auto_refresh=False) if console.is_terminal else None
     if live is None:
-        for name, place in (*places.found, *places.to_try):
-            console.print(f"{name}  {place}", highlight=False, soft_wrap=True)
+        console.print(TIME_LAPSE)
     try:
         with live or contextlib.nullcontext():
             while not stop.is_set():
                 figures = await showcase.look(store)
                 if live is not None:
-                    live.update(render(figures, places), refresh=True)
+                    live.update(render(figures, TIME_LAPSE), refresh=True)
                 else:
                     console.print(line(figures), highlight=False, soft_wrap=True)
                 if first is None and figures.ended:
                     first = figures.seconds
                     console.print(f"first completed transaction after {first:.1f} s", highlight=False)
-                if options.until_transactions and figures.ended >= options.until_transactions:
-                    return 0
-                if (hopeless := await asyncio.to_thread(showcase.revive)) is not None and not stop.is_set():
-                    console.print(hopeless, highlight=False, markup=False)
-                    return 1
+                if until_transactions and figures.ended >= until_transactions:
+                    return None
+                hopeless = await asyncio.to_thread(showcase.revive)
+                if hopeless is not None and not stop.is_set():
+                    return hopeless
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), REFRESH_S if live else PLAIN_REFRESH_S)
-        return 0
+        return None
     finally:
         await store.close()
 
 
-async def _until_stopped(showcase: Showcase, options: argparse.Namespace, console: Console) -> int:
+async def _until_stopped(showcase: Showcase, until_transactions: int, console: Console) -> str | None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    return await _show(showcase, options, console, stop)
+    return await _show(showcase, until_transactions, console, stop)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until Ctrl-C (exit 0), until enough transactions, or until something broke (exit 1)."""
-    parser = argparse.ArgumentParser(prog="make run", description=__doc__)
-    parser.add_argument("--charge-points", type=int, default=20)
-    parser.add_argument("--until-transactions", type=int, default=0, help="end by itself after so many; 0: never")
-    options = parser.parse_args(arguments)
+def _run(charge_points: int, until_transactions: int) -> int:
     console = Console()
     shutil.rmtree(STATE, ignore_errors=True)
     Path(STATE / "logs").mkdir(parents=True)
-    showcase = Showcase(options.charge_points, console)
+    showcase = Showcase(charge_points, console)
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupted)
     undo = contextlib.ExitStack()
+    code, reason = 0, None
     try:
         showcase.start(undo)
-        code = asyncio.run(_until_stopped(showcase, options, console))
+        reason = asyncio.run(_until_stopped(showcase, until_transactions, console))
+        code = 0 if reason is None else 1
     except KeyboardInterrupt:
-        code = 0
+        pass
     except (NodeUnavailable, NodeFailed) as error:
-        console.print(str(error), highlight=False, markup=False)
-        code = 2
+        code, reason = 2, str(error)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # the way down is short: let it finish
         showcase.tell("stopping")
         undo.close()
     showcase.tell(f"stopped; the store and the logs are in {STATE.relative_to(ROOT)}/")
+    if reason is not None:  # last, where it is seen
+        console.print(reason, highlight=False, markup=False, soft_wrap=True)
     return code
+
+
+def _count(least: int, most: int) -> Callable[[str], int]:
+    def count(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not a number from {least} to {most}")
+        return int(text)
+
+    return count
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until Ctrl-C (exit 0), until enough transactions, or until something broke (exit 1)."""
+    parser = argparse.ArgumentParser(prog="make run", description=__doc__)
+    parser.add_argument("--charge-points", type=_count(1, MOST_CHARGE_POINTS), default=20)
+    parser.add_argument(
+        "--until-transactions", type=_count(0, 10**9), default=0, help="end by itself after so many; 0: never"
+    )
+    options = parser.parse_args(arguments)
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    with LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another make run is at work in this folder", file=sys.stderr)
+            return 2
+        return _run(options.charge_points, options.until_transactions)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The live page of `make run`: pure rendering of what was measured."""
+"""The page of `make run`: pure rendering of what was measured."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -38,19 +38,28 @@ class Figures:
 
 @dataclass(frozen=True)
 class Places:
-    """Where a person finds things, each a line: name and place; and what to try next."""
+    """Where a person finds things, each a line: name and place; and what to try next, with its command."""
 
     found: Sequence[tuple[str, str]]
     to_try: Sequence[tuple[str, str]]
 
 
-def render(figures: Figures, places: Places) -> RenderableType:
-    """The whole page."""
+def announce(console: Console, places: Places) -> None:
+    """Print where things are and what to try, once and each in one line, so that a terminal can copy it."""
+    for name, place in places.found:
+        console.print(Text.assemble((f"{name:18}", "dim"), place), soft_wrap=True)
+    for number, (what, command) in enumerate(places.to_try, start=1):
+        console.print(Text.assemble((f"try {number}  ", "green"), what), soft_wrap=True)
+        console.print(Text(f"  {command}", style="bold"), soft_wrap=True)
+
+
+def render(figures: Figures, note: str) -> RenderableType:
+    """What changes, on 80 columns and few enough rows to leave what to try in sight on a terminal of 24."""
     top = Table.grid(expand=True)
     for _ in range(3):
         top.add_column(ratio=1)
-    top.add_row(_charge_points(figures), _traffic(figures), _money(figures))
-    return Group(top, _workers(figures), _places(places))
+    top.add_row(_charge_points(figures), _traffic(figures), _stored(figures))
+    return Group(top, _workers(figures, note))
 
 
 def line(figures: Figures) -> str:
@@ -82,44 +91,33 @@ def _charge_points(figures: Figures) -> Panel:
 
 def _traffic(figures: Figures) -> Panel:
     return _facts(
-        "frames",
+        "frames, round trips",
         [
-            ("from charge points", f"{figures.frames_in_per_s:.1f} /s"),
-            ("to charge points", f"{figures.frames_out_per_s:.1f} /s"),
-            ("round trip p50", _ms(figures.roundtrip_p50_ms)),
-            ("round trip p99", _ms(figures.roundtrip_p99_ms)),
+            ("received", f"{figures.frames_in_per_s:.1f} /s"),
+            ("sent", f"{figures.frames_out_per_s:.1f} /s"),
+            ("trip p50", _ms(figures.roundtrip_p50_ms)),
+            ("trip p99", _ms(figures.roundtrip_p99_ms)),
         ],
     )
 
 
-def _money(figures: Figures) -> Panel:
+def _stored(figures: Figures) -> Panel:
     return _facts(
-        "in the store",
+        "transactions stored",
         [
-            ("transactions active", str(figures.active)),
-            ("transactions completed", str(figures.ended)),
-            ("energy delivered", f"{figures.kwh:.2f} kWh"),
-            ("meter samples", str(figures.samples)),
+            ("active", str(figures.active)),
+            ("completed", str(figures.ended)),
+            ("energy", f"{figures.kwh:.2f} kWh"),
+            ("samples", str(figures.samples)),
         ],
     )
 
 
-def _workers(figures: Figures) -> Panel:
+def _workers(figures: Figures, note: str) -> Panel:
     table = Table(box=None, expand=True, header_style="dim")
     for column in ("worker", "Calls/s", "Calls", "in its queue", "not answered well"):
         table.add_column(column, justify="left" if column == "worker" else "right")
     for worker in figures.workers:
         depth = "-" if worker.queue_depth is None else str(worker.queue_depth)
         table.add_row(worker.name, f"{worker.handled_per_s:.1f}", str(worker.handled), depth, str(worker.errors))
-    return Panel(table, title="workers", title_align="left")
-
-
-def _places(places: Places) -> Panel:
-    table = Table.grid(padding=(0, 2))
-    for name, place in places.found:
-        table.add_row(Text(name, style="dim"), Text(place))
-    table.add_row()
-    for number, (what, command) in enumerate(places.to_try, start=1):
-        table.add_row(Text(f"try {number}", style="green"), Text(what))
-        table.add_row("", Text(command, style="bold"))
-    return Panel(table, title="Ctrl-C ends it all", title_align="left")
+    return Panel(table, title="workers; Ctrl-C ends it all", title_align="left", subtitle=note, subtitle_align="left")

@@ -30,6 +30,8 @@ class OwnProcess:
     def __init__(self, name: str, command: list[str], environment: Mapping[str, str], log: Path) -> None:
         self.name = name
         self.log = log
+        self.pid_file = log.with_suffix(".pid")
+        """Holds the process id while there is one, for whoever wants to end exactly this process."""
         (self.monitor_port,) = free_ports(1)
         self._command = [sys.executable, "-m", *command]
         self._environment = {
@@ -57,6 +59,7 @@ class OwnProcess:
         """Start it; `await_ready` tells when it serves."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._process = GuardedProcess(self._command, env=self._environment, log=self.log, cwd=ROOT)
+        self.pid_file.write_text(f"{self._process.pid}\n")
 
     def readiness(self) -> tuple[int, dict[str, str]]:
         """HTTP status and checks of /readyz; status 0 when nobody answers."""
@@ -96,6 +99,7 @@ class OwnProcess:
         if self._process is not None:
             self._process.kill()
             self._process = None
+            self.pid_file.unlink(missing_ok=True)
 
     def _running(self) -> GuardedProcess:
         if self._process is None:

@@ -123,6 +123,10 @@ class DockerRabbit:
     def management_url(self) -> str:
         return f"http://guest:guest@127.0.0.1:{self._container.port(1)}"
 
+    @property
+    def running(self) -> bool:
+        return self._container.running
+
     def start(self) -> None:
         plugins = "rabbitmq-plugins enable --offline rabbitmq_prometheus rabbitmq_consistent_hash_exchange"
         command = ["sh", "-c", f"{plugins} && exec docker-entrypoint.sh rabbitmq-server"]

@@ -59,6 +59,10 @@ class Database(Protocol):
 class KillableBroker(Broker, Protocol):
     """A broker of our own."""
 
+    @property
+    def running(self) -> bool:
+        """Whether its process is alive."""
+
     def kill(self) -> None:
         """End it as a crash would."""
 
