@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.constrain import Constrain
 from rich.live import Live
 
 from tools import scrape
@@ -35,8 +36,10 @@ DEMO = Path(__file__).with_name("demo.toml")
 REFRESH_S = 1.0
 PLAIN_REFRESH_S = 5.0
 MOST_CHARGE_POINTS = 200_000
+ECHO_WIDTH = len("^C")
+"""Room for what the terminal writes when Ctrl-C is pressed; on a line of its own it would push the page up."""
 SPEED = 60
-TIME_LAPSE = f"time-lapse: cars charge {SPEED} times faster, on clocks that started hours ago"
+TIME_LAPSE = f"time-lapse: cars charge {SPEED} times faster, on clocks hours in the past"
 
 
 class Showcase:
@@ -119,7 +122,7 @@ class Showcase:
         to_try = [
             (
                 "watch one charge point charge, every frame printed:",
-                f".dev/venv/bin/ocpp-loadtest one --url {url} --identity MINE",
+                f".dev/venv/bin/ocpp-loadtest one --url {url} --identity ME",
             ),
             ("look at what is in the store:", worker),
             ("crash the metering worker; it is started again, and no Call is lost:", f"kill -9 $(cat {pid_file})"),
@@ -209,7 +212,7 @@ async def _show(showcase: Showcase, until_transactions: int, console: Console, s
             while not stop.is_set():
                 figures = await showcase.look(store)
                 if live is not None:
-                    live.update(render(figures, TIME_LAPSE), refresh=True)
+                    live.update(Constrain(render(figures, TIME_LAPSE), console.width - ECHO_WIDTH), refresh=True)
                 else:
                     console.print(line(figures), highlight=False, soft_wrap=True)
                 if first is None and figures.ended:

@@ -44,7 +44,7 @@ class Supervisor:
                 continue
             if self._dies_too_often(process.name):
                 return f"{process.name} keeps dying; the end of {process.log.name}:\n{end_of(process.log)}"
-            self._tell(f"{process.name} has died and is started again; its queue keeps the Calls meanwhile")
+            self._tell(f"{process.name} has died and is started again; its queue keeps the Calls")
             process.release()
             process.start()
         return None
@@ -59,9 +59,7 @@ class Supervisor:
                 return None
             if self._dies_too_often("RabbitMQ"):
                 return "RabbitMQ keeps dying"
-            self._tell(
-                "RabbitMQ has died and is started again; the sockets stay, the gateway keeps the Calls meanwhile"
-            )
+            self._tell("RabbitMQ has died and is started again; no socket and no Call is lost")
             self._starting = self._starter.submit(broker.start)
         if self._starting.done():
             started, self._starting = self._starting, None

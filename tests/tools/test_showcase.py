@@ -79,7 +79,7 @@ class Scripted(showcase.Showcase):
 
 
 def test_the_figures_fit_a_small_terminal_beneath_what_to_try() -> None:
-    console, paper = on_paper()
+    console, paper = on_paper(width=80 - showcase.ECHO_WIDTH)
     console.print(render(BUSY, showcase.TIME_LAPSE))
     lines = paper.getvalue().splitlines()
     assert len(lines) <= 24 - 2 * 3 - 2  # three commands with their titles, two of them wrapped by the terminal
