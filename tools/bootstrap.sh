@@ -177,13 +177,13 @@ install_packages() {
 }
 
 install_venv() {
-  local began=$SECONDS
+  local began=$SECONDS log=.dev/pip.log
+  : >"$log"
   if ! { [ -x "$venv/bin/python" ] && is_new_enough "$venv/bin/python" && "$venv/bin/python" -m pip --version >/dev/null 2>&1; }; then
     say "making $venv with $("$python" --version) ..."
-    "$python" -m venv --clear "$venv"
+    "$python" -m venv --clear "$venv" >>"$log" 2>&1 || give_up "$python could not make $venv (whole log: $log)"
   fi
-  local pip=("$venv/bin/python" -m pip install --no-input --disable-pip-version-check --progress-bar=off) log=.dev/pip.log
-  : >"$log"
+  local pip=("$venv/bin/python" -m pip install --no-input --disable-pip-version-check --progress-bar=off)
   say "installing the Python packages ... (log: $log)"
   logged "$log" '^Collecting' 'packages fetched' "${pip[@]}" --require-hashes -r requirements-dev.lock ||
     give_up "pip could not install requirements-dev.lock (whole log: $log)"

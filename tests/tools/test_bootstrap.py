@@ -228,6 +228,25 @@ def test_a_failed_package_installation_is_tried_again_by_the_next_run(machine: M
     assert "will install into .dev/venv" in machine.run("run").stdout
 
 
+def test_ctrl_c_while_the_environment_is_made_ends_it_without_noise(machine: Machine):
+    machine.install_servers()
+    shutil.rmtree(machine.checkout / ".dev/venv")
+    machine.command("python3.11", 'case $* in *"-m venv"*) kill -INT $PPID; echo Traceback >&2; exit 130 ;; esac')
+    done = machine.run("run")
+    assert (done.returncode, done.stderr) == (130, "")
+    assert done.stdout.splitlines()[-1].startswith("bootstrap: making .dev/venv")
+
+
+def test_an_environment_that_cannot_be_made_is_told_with_its_log(machine: Machine):
+    machine.install_servers()
+    shutil.rmtree(machine.checkout / ".dev/venv")
+    machine.command("python3.11", 'case $* in *"-m venv"*) echo no space left; exit 1 ;; esac')
+    done = machine.run("run")
+    assert done.returncode == 2
+    assert done.stderr == "bootstrap: python3.11 could not make .dev/venv (whole log: .dev/pip.log)\n"
+    assert (machine.checkout / ".dev/pip.log").read_text() == "no space left\n"
+
+
 def test_an_unknown_goal_is_refused_with_the_usage(machine: Machine):
     done = machine.run("everything")
     assert done.returncode == 2
