@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from tests.support.calling import until
 from tests.support.worker_store import all_rows, migrated_store
 from workers.errors import StoreUnavailableError
 from workers.store import engine, presence, tables
@@ -135,6 +137,8 @@ async def test_a_database_that_is_not_there_is_unavailable(tmp_path):
                 raise AssertionError("there is no database")
         assert "secret" not in str(caught.value)
         await store.close()
+    # aiosqlite lets the thread of a connection that failed end by itself, and it still reports to this loop.
+    await until(lambda: not any("_connection_worker_thread" in thread.name for thread in threading.enumerate()))
 
 
 async def test_cut_connections_are_unavailable_and_then_made_anew(postgres, postgres_url):
