@@ -311,6 +311,7 @@ def test_a_queue_that_stays_full_is_asked_ever_less_often_whatever_other_queues_
         at.clock.time += 0.01
         at.relay.tick(at.clock.time)
     assert publishes < 40
+    at.refuse(stuck)  # whether or not its last try is still unanswered
     at.wire.published.clear()
     at.clock.time += 10
     at.relay.tick(at.clock.time)
