@@ -158,7 +158,7 @@ class Connection(asyncio.Protocol):
 
     def refuse(self, refused: Refused) -> bool:
         """Answer with an HTTP error and end the connection; False when it has ended already."""
-        if self._phase not in {Phase.REQUEST, Phase.VERDICT}:
+        if self._phase not in {Phase.REQUEST, Phase.VERDICT} or self._abort_reason:
             return False
         self._request = None
         self._respond(self._ws.reject(refused.status, refused.detail + "\n"), refused)
@@ -202,6 +202,7 @@ class Connection(asyncio.Protocol):
         """Drop the TCP connection at once."""
         if self._phase is not Phase.GONE:
             self._abort_reason = self._abort_reason or reason
+            self._request = None  # the loop tells us of the end in its next turn; a verdict may come before
             self._transport.abort()
 
     def keepalive(self, missed_most: int) -> None:
