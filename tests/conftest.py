@@ -14,6 +14,7 @@ from tests.support.nodes import (
     postgres,
     postgres_url,
     rabbit,
+    sqlite_database_url,
 )
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "postgres",
     "postgres_url",
     "rabbit",
+    "sqlite_database_url",
     "tasks_have_owners",
 ]
 

@@ -6,10 +6,9 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 
 from contracts.process.settings import ProcessSettings
-from workers.store.engine import url_problem
+from workers.store.engine import sqlite_file, url_problem
 
-SQLITE = "sqlite+aiosqlite:///"
-DIALECTS = (SQLITE, "postgresql+asyncpg://")
+DIALECTS = ("sqlite+aiosqlite:///", "postgresql+asyncpg://")
 
 
 class UnknownTokens(StrEnum):
@@ -94,11 +93,8 @@ class WorkerSettings(ProcessSettings):
 
     def missing_file(self) -> Path | None:
         """The file of an SQLite store that does not exist yet; opening the store would create it."""
-        url = self.database_url.get_secret_value()
-        name = url.removeprefix(SQLITE).partition("?")[0]
-        if not url.startswith(SQLITE) or name in {"", ":memory:"} or name.startswith("file:"):
-            return None
-        return None if Path(name).exists() else Path(name)
+        file = sqlite_file(self.database_url.get_secret_value())
+        return None if file is None or file.exists() else file
 
     def lanes_for(self, dialect: str) -> int:
         """The number of lanes; SQLite has a single writer, so more would only wait for each other."""

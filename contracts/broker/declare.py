@@ -7,9 +7,8 @@ from urllib.parse import quote
 import aiohttp
 from pamqp import base, commands
 
-from contracts.broker.codec import Delivery, Returned
 from contracts.broker.endpoint import BrokerEndpoint
-from contracts.broker.wire import Wire, connect
+from contracts.broker.wire import Deaf, Wire, connect
 from contracts.errors import BrokerRefusedError, LinkDownError
 from contracts.topology import Policy, Topology
 
@@ -29,7 +28,7 @@ async def declare_on(wire: Wire, topology: Topology) -> None:
 async def declare(url: str, topology: Topology) -> None:
     """The same on a connection of its own; raises LinkDownError too when the broker cannot be reached."""
     try:
-        wire = await connect(BrokerEndpoint.parse(url), _Deaf(), "declare", heartbeat_s=20)
+        wire = await connect(BrokerEndpoint.parse(url), Deaf(), "declare", heartbeat_s=20)
     except (OSError, TimeoutError) as error:
         raise LinkDownError(f"cannot connect to declare the topology: {type(error).__name__}") from error
     try:
@@ -50,15 +49,6 @@ def _methods(topology: Topology) -> Iterator[base.Frame]:
             routing_key=binding.key,
             arguments=dict(binding.arguments),
         )
-
-
-class _Deaf:
-    """Owns a wire that neither consumes nor publishes."""
-
-    def wire_delivery(self, delivery: Delivery) -> None: ...
-    def wire_return(self, returned: Returned) -> None: ...
-    def wire_confirm(self, tag: int, multiple: bool, taken: bool) -> None: ...
-    def wire_flow(self) -> None: ...
 
 
 async def put_policies(management_url: str, vhost: str, policies: tuple[Policy, ...]) -> None:

@@ -57,8 +57,13 @@ def configure(settings: ProcessSettings, process: str) -> None:
 
 
 def _make_printable(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """What a peer wrote must not steer the terminal; JSON escapes it by itself."""
+    # JSON escapes by itself.
     for name, value in event.items():
-        if isinstance(value, str) and name != "exception" and not value.isprintable():
-            event[name] = "".join(character if character.isprintable() else "?" for character in value)
+        if isinstance(value, str) and name != "exception":
+            event[name] = printable(value)
     return event
+
+
+def printable(text: str) -> str:
+    """The text on one line, unable to steer a terminal: for what a peer wrote."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)

@@ -118,12 +118,18 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The same with the tables of this version, copied from a database that was migrated once."""
     if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / SQLITE_FILE)
-        yield _sqlite_url(tmp_path)
+        yield request.getfixturevalue("sqlite_database_url")
         return
     admin, name = SqlAdmin(request.getfixturevalue("postgres").url), f"test_{uuid.uuid4().hex[:12]}"
     yield admin.create_database(name, template=request.getfixturevalue("migrated_postgres"))
     admin.drop_database(name)
+
+
+@pytest.fixture
+def sqlite_database_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """The SQLite one alone: for what no database changes."""
+    shutil.copy(migrated_sqlite, tmp_path / SQLITE_FILE)
+    return _sqlite_url(tmp_path)
 
 
 @pytest.fixture(scope="session")

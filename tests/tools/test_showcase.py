@@ -4,7 +4,6 @@ import asyncio
 import fcntl
 import io
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -179,17 +178,15 @@ class Run:
 
 @pytest.mark.system
 async def test_a_run_without_a_terminal_ignores_proxies_revives_a_worker_and_leaves_nothing(
-    amqp_url: str, migrated_sqlite: Path, tmp_path: Path
+    amqp_url: str, sqlite_database_url: str, tmp_path: Path
 ) -> None:
-    database_url = f"sqlite+aiosqlite:///{tmp_path}/ocpp.db"
-    shutil.copy(migrated_sqlite, tmp_path / "ocpp.db")
-    await given_history(database_url)
+    await given_history(sqlite_database_url)
     script = (
         "import pathlib, sys; from tools import showcase as s; s.ROOT = pathlib.Path(sys.argv[1]);"
         "s.STATE, s.LOCK, s.PLAIN_REFRESH_S = s.ROOT / 'run', s.ROOT / 'run.lock', 0.2;"
         "sys.exit(s.main(['--charge-points', '2']))"
     )
-    given = {"AMQP_URL": amqp_url, "DATABASE_URL": database_url, "http_proxy": "http://127.0.0.1:1"}
+    given = {"AMQP_URL": amqp_url, "DATABASE_URL": sqlite_database_url, "http_proxy": "http://127.0.0.1:1"}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", script, str(tmp_path), cwd=ROOT, env={**os.environ, **given}, stdout=-1, stderr=-2
     )

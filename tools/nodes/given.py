@@ -1,10 +1,9 @@
 """Servers that somebody else runs: used by their URL as it is, never started or stopped."""
 
 import asyncio
-from typing import Any
 
 from contracts.broker.endpoint import BrokerEndpoint
-from contracts.broker.wire import connect
+from contracts.broker.wire import Deaf, connect
 from contracts.errors import ContractError
 from tools.nodes.faces import NodeFailed
 from tools.nodes.management import ManagementApi, with_vhost
@@ -51,18 +50,9 @@ class GivenBroker:
             ManagementApi(self.management_url).delete_vhost(name)
 
 
-class _Deaf:
-    """Nothing is delivered to a connection that is closed at once."""
-
-    def _ignore(self, *_: Any, **__: Any) -> None:
-        pass
-
-    wire_delivery = wire_return = wire_confirm = wire_flow = _ignore
-
-
 async def _log_in(endpoint: BrokerEndpoint) -> None:
     async with asyncio.timeout(_LOGIN_TIMEOUT_S):
-        wire = await connect(endpoint, _Deaf(), "log-in check", heartbeat_s=20)
+        wire = await connect(endpoint, Deaf(), "log-in check", heartbeat_s=20)
         await wire.close(politely=True)
 
 

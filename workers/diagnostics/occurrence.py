@@ -1,9 +1,8 @@
 """When something happened, if the charge point's clock cannot always be believed."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-EARLIEST_PLAUSIBLE = datetime(2010, 1, 1, tzinfo=UTC)
-"""Before OCPP existed: a clock that was never set (1970, 0001)."""
+from workers.runtime.reading import EARLIEST_PLAUSIBLE
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
 

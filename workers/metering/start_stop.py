@@ -100,9 +100,8 @@ def energy_wh(start_wh: float | None, stop_wh: float | None) -> tuple[float | No
     return (energy, None) if energy >= 0 else (None, "energy_negative")
 
 
-def ended_early(transaction: Mapping[str, Any]) -> tuple[str, ...]:
+def ended_early(began: datetime | None, ended: datetime | None) -> tuple[str, ...]:
     """The flag of a transaction that says it ended before it began: some clock was wrong."""
-    began, ended = transaction.get("started_at"), transaction.get("ended_at")
     return ("ended_before_start",) if began is not None and ended is not None and ended < began else ()
 
 

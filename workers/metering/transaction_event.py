@@ -136,7 +136,8 @@ def merge(known: Mapping[str, Any], event: Event, received_at: datetime) -> dict
             changes["stop_token"] = event.id_token
     if event.id_token is not None and names_holder(known, event):
         changes |= {"id_token": event.id_token, "token_key": token_key(event.id_token)}
-    found = (*event.flags, *_merge_registers(known, event, changes), *ended_early({**known, **changes}))
+    began, ended = (changes.get(column, known.get(column)) for column in ("started_at", "ended_at"))
+    found = (*event.flags, *_merge_registers(known, event, changes), *ended_early(began, ended))
     flags = join_flags(known.get("flags") or "", *found)
     if flags != (known.get("flags") or ""):
         changes["flags"] = flags

@@ -124,7 +124,7 @@ class Transactions16:
         # Without a readable meterStop the register in the transaction's data is the only word on what was delivered.
         meter_stop = last_register_wh(data.samples) if stop.meter_stop_wh is None else stop.meter_stop_wh
         energy, energy_flag = energy_wh(known["meter_start_wh"], meter_stop)
-        early = ended_early({"started_at": known["started_at"], "ended_at": stop.ended_at})
+        early = ended_early(known["started_at"], stop.ended_at)
         flags = [*stop.flags, *schema_flag(call), *([energy_flag] if energy_flag else []), *early]
         count_flags(flags)
         await transaction_records.change(

@@ -13,7 +13,9 @@ from workers.store.samples import IMPLAUSIBLE_TIME
 INT32_MAX = 2**31 - 1
 MOST_LEVELS = 200
 """JSON is read deeper (1024 levels) than it is written (254), and what we take must be storable."""
-_PLAUSIBLE_FROM = datetime(2010, 1, 1, tzinfo=UTC)  # before OCPP 1.5 nobody sent one
+EARLIEST_PLAUSIBLE = datetime(2010, 1, 1, tzinfo=UTC)
+"""Before OCPP 1.5 nobody sent a time: a clock that was never set (1970, 0001)."""
+
 _AHEAD = timedelta(days=1)
 _LEAP_SECOND = re.compile(r"(?<=[T ]\d\d:\d\d):60")
 _END_OF_DAY = re.compile(r"(?<=[T ])24:00(?=:00|[Z+-]|$)")
@@ -35,7 +37,7 @@ def read_time(value: Any, received_at: datetime) -> tuple[datetime, str | None]:
         moment = moment.replace(tzinfo=UTC) if zoneless else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return received_at, "timestamp_unreadable"
-    if not _PLAUSIBLE_FROM <= moment <= received_at + _AHEAD:
+    if not EARLIEST_PLAUSIBLE <= moment <= received_at + _AHEAD:
         return moment, IMPLAUSIBLE_TIME
     return moment, "timestamp_zoneless" if zoneless else None
 

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Executable, Row, event, make_url, text
@@ -74,6 +75,15 @@ def url_problem(url: str) -> str | None:
     except (ArgumentError, ValueError):
         return "cannot be read; in a user name or password write @ : / as %40 %3A %2F"
     return None
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite URL; None for another database, or one that is no plain file."""
+    parsed = make_url(url)
+    name = parsed.database or ""
+    if parsed.get_backend_name() != "sqlite" or name in {"", ":memory:"} or name.startswith("file:"):
+        return None
+    return Path(name)
 
 
 class Store:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Select, Table, select
 
+from contracts.process.logs import printable
 from workers.store.device_model import device_events, device_variables
 from workers.store.engine import StoreTransaction
 from workers.store.faults import faults
@@ -91,6 +92,4 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
 
 
 def _text(value: Any) -> str:
-    # What a charge point wrote must not steer the terminal.
-    text = _WRITERS.get(type(value), str)(value)
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return printable(_WRITERS.get(type(value), str)(value))

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import shutil
 from datetime import timedelta
 from typing import Any
 
@@ -35,9 +34,8 @@ async def store(database_url) -> Any:
 
 
 @pytest.fixture
-async def sqlite_store(tmp_path, migrated_sqlite) -> Any:
-    shutil.copy(migrated_sqlite, tmp_path / "ocpp.db")
-    async with migrated_store(f"sqlite+aiosqlite:///{tmp_path}/ocpp.db") as store:
+async def sqlite_store(sqlite_database_url) -> Any:
+    async with migrated_store(sqlite_database_url) as store:
         yield store
 
 
