@@ -34,6 +34,17 @@ class Action:
 TRANSACTION_ACTIONS = frozenset({"StartTransaction", "StopTransaction", "MeterValues", "TransactionEvent"})
 """Billing data: always relayed, never expired, never answered with an error on our failure."""
 
+REPEATABLE = frozenset({
+    "CancelReservation", "ChangeAvailability", "ChangeConfiguration", "ClearCache", "ClearChargingProfile",
+    "ClearDisplayMessage", "ClearVariableMonitoring", "CostUpdated", "ExtendedTriggerMessage", "GetBaseReport",
+    "GetChargingProfiles", "GetCompositeSchedule", "GetConfiguration", "GetDisplayMessages",
+    "GetInstalledCertificateIds", "GetLocalListVersion", "GetMonitoringReport", "GetReport", "GetTransactionStatus",
+    "GetVariables", "InstallCertificate", "RemoteStopTransaction", "RequestStopTransaction", "ReserveNow",
+    "SetChargingProfile", "SetDisplayMessage", "SetMonitoringBase", "SetMonitoringLevel", "SetNetworkProfile",
+    "SetVariableMonitoring", "SetVariables", "TriggerMessage",
+})  # fmt: skip
+"""What may be sent again when nobody knows whether it arrived: a second one changes nothing. All else is sent once."""
+
 
 def expires(action: Action) -> bool:
     """Whether a Call may expire in the broker: the metering queue dead-letters at least once, so it never drops."""
@@ -57,6 +68,11 @@ def _parse(row: dict[str, str]) -> Action:
         is_send="SEND" in direction,
         owner=Service(row["owner"]),
     )
+
+
+def is_command(name: str) -> bool:
+    """Whether any OCPP version has such a request to a charge point."""
+    return any(action.to_charge_point for version in Version if (action := find(version, name)) is not None)
 
 
 def find(version: Version, name: str) -> Action | None:

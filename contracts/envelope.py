@@ -162,6 +162,8 @@ class CommandEnvelope(Envelope):
     """Milliseconds since 1970 after which it must not be sent any more."""
     session: str | None = None
     """When set, only this session may receive it."""
+    again: bool = False
+    """It may have been dispatched before by somebody who died: a gateway that does not know it must not send it."""
 
 
 class OutcomeKind(StrEnum):
@@ -194,6 +196,8 @@ class OutcomeEnvelope(Envelope):
     description: str = ""
     sent_ms: int | None = None
     answered_ms: int | None = None
+    details: bytes = b"{}"
+    """The CALLERROR's details (a JSON object) when the kind is `call_error`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", OutcomeKind(self.kind))

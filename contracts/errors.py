@@ -15,3 +15,7 @@ class LinkDownError(ContractError):
 
 class BrokerRefusedError(ContractError):
     """The broker closed the channel or connection and said why; the text carries no credentials."""
+
+
+class BodyError(ContractError):
+    """A backend's or an operator's message cannot be read; the text says what is wrong and holds no value of it."""

@@ -10,6 +10,9 @@ from contracts.versions import Version
 MAX_LENGTH = 128
 """OCPP 1.6 sets no length; this bounds it. OCPP 2.x: 48 (part 4, 3.1.1)."""
 
+MAX_BYTES = 255
+"""In UTF-8: an identity is the routing key of its commands, and AMQP keys are no longer."""
+
 MAX_LENGTH_2X = 48
 MAX_TOKEN_LENGTH = 160
 
@@ -48,6 +51,8 @@ def from_path(path: str, endpoint: str) -> str | BadIdentity:
         return BadIdentity("identity is not UTF-8")
     if len(identity) > MAX_LENGTH:
         return BadIdentity(f"identity is longer than {MAX_LENGTH} characters")
+    if len(identity.encode()) > MAX_BYTES:
+        return BadIdentity(f"identity is longer than {MAX_BYTES} bytes")
     if not identity.isprintable() or identity != identity.strip():
         return BadIdentity("identity has control characters or outer spaces")
     return identity

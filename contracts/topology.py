@@ -13,10 +13,33 @@ from contracts.versions import Version
 CALLS = "ocpp.calls"
 GATEWAYS = "ocpp.gateways"
 SERVICES = "ocpp.services"
+COMMANDS = "ocpp.commands"
+SESSIONS = "ocpp.sessions"
+EVENTS = "ocpp.events"
 DEAD = "ocpp.dead"
 DEAD_LETTERS = "ocpp.dead-letters"
 
+COMMAND_QUEUES = tuple(f"ocpp.commands.{number}" for number in range(4))
+"""The shards of `ocpp.commands`; a charge point's commands are always in the same one, in order."""
+
+UNDELIVERABLE_COMMANDS = "ocpp.commands.undeliverable"
+"""Commands that the broker gave up (expired there, or delivered too often): each still gets its outcome."""
+
+PRESENCE = "ocpp.sessions.presence"
+"""The durable queue of all announcements: presence in the store, and session events."""
+
+FRAMES = "ocpp.frames"
+"""The stream of the frame log; publishers reach it by the default exchange."""
+
+OPERATOR = "ocpp.operator"
+"""The queue of operator requests; also its routing key on `ocpp.services`."""
+
 ADMISSION_KEY = "admission"
+FRAME_LOG_BYTES = 2 * 1024**3
+FRAME_LOG_AGE = "24h"
+FRAME_LOG_SEGMENT_BYTES = 50 * 1000**2
+"""The broker drops whole segments: so much of the frame log may be there beyond its bounds."""
+
 DELIVERY_LIMIT = 20
 """Broken connections and crashed workers count as deliveries too: far above a worker's own tries of a bad Call."""
 
@@ -67,6 +90,11 @@ class Topology:
     policies: tuple[Policy, ...]
 
 
+def command_key(identity: str) -> str:
+    """The routing key of a charge point's commands on `ocpp.commands`: the identity as it is."""
+    return identity
+
+
 def call_key(version: Version, action: str) -> str | None:
     """Routing key of a Call, or None when the action's name cannot be one word of a key (so nobody serves it)."""
     if len(action) > 100 or not action.isascii() or not action.replace("-", "").isalnum():
@@ -89,7 +117,7 @@ def admission_queue() -> str:
     return "ocpp.admission"
 
 
-def _quorum(*, at_least_once: bool) -> dict[str, Any]:
+def _quorum(*, at_least_once: bool = False, single: bool = False) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "x-queue-type": "quorum",
         "x-delivery-limit": DELIVERY_LIMIT,
@@ -99,6 +127,8 @@ def _quorum(*, at_least_once: bool) -> dict[str, Any]:
     }
     if at_least_once:
         arguments["x-dead-letter-strategy"] = "at-least-once"
+    if single:
+        arguments["x-single-active-consumer"] = True
     return arguments
 
 
@@ -117,8 +147,15 @@ def _bindings() -> tuple[Binding, ...]:
         Binding(SERVICES, admission_queue(), ADMISSION_KEY),
         Binding(SERVICES, jobs_queue(Service.FIRMWARE), jobs_queue(Service.FIRMWARE)),
         Binding(SERVICES, jobs_queue(Service.DIAGNOSTICS), jobs_queue(Service.DIAGNOSTICS)),
+        Binding(SERVICES, OPERATOR, OPERATOR),
     )
-    return calls + dead + services
+    # The key of a consistent-hash binding is its weight.
+    shards = tuple(Binding(COMMANDS, queue, "1") for queue in COMMAND_QUEUES)
+    given_up = tuple(
+        Binding(DEAD, UNDELIVERABLE_COMMANDS, "", {"x-match": "all-with-x", "x-first-death-queue": queue})
+        for queue in COMMAND_QUEUES
+    )
+    return (*calls, *dead, *services, *shards, *given_up, Binding(SESSIONS, PRESENCE))
 
 
 TOPOLOGY = Topology(
@@ -126,6 +163,9 @@ TOPOLOGY = Topology(
         Exchange(CALLS, "topic"),
         Exchange(GATEWAYS, "direct"),
         Exchange(SERVICES, "direct"),
+        Exchange(COMMANDS, "x-consistent-hash"),
+        Exchange(SESSIONS, "fanout"),
+        Exchange(EVENTS, "topic"),
         Exchange(DEAD, "headers"),
     ),
     queues=(
@@ -133,15 +173,29 @@ TOPOLOGY = Topology(
             Queue(calls_queue(service), _quorum(at_least_once=service is Service.METERING))
             for service in RELAY_SERVICES
         ),
-        Queue(jobs_queue(Service.FIRMWARE), _quorum(at_least_once=False)),
-        Queue(jobs_queue(Service.DIAGNOSTICS), _quorum(at_least_once=False)),
-        Queue(admission_queue(), _quorum(at_least_once=False)),
+        Queue(jobs_queue(Service.FIRMWARE), _quorum()),
+        Queue(jobs_queue(Service.DIAGNOSTICS), _quorum()),
+        Queue(admission_queue(), _quorum()),
+        Queue(OPERATOR, _quorum()),
+        *(Queue(queue, _quorum(at_least_once=True, single=True)) for queue in COMMAND_QUEUES),
+        Queue(UNDELIVERABLE_COMMANDS, _quorum()),
+        Queue(PRESENCE, _quorum(single=True)),
         Queue(DEAD_LETTERS, {"x-queue-type": "quorum", "x-overflow": "reject-publish"}),
     ),
     bindings=_bindings(),
     policies=(
         # Full queues refuse publishes (reject-publish); gateways then hold back and the sockets feel it.
         Policy("ocpp-calls-bound", r"^ocpp\.calls\.", {"max-length-bytes": 4 * 1024**3}),
+        Policy("ocpp-commands-bound", r"^ocpp\.commands\.", {"max-length-bytes": 1024**3}),
         Policy("ocpp-dead-letters-bound", r"^ocpp\.dead-letters$", {"max-length-bytes": 1024**3}),
     ),
 )
+
+_FRAME_STREAM = {
+    "x-queue-type": "stream",
+    "x-max-length-bytes": FRAME_LOG_BYTES,
+    "x-max-age": FRAME_LOG_AGE,
+    "x-stream-max-segment-size-bytes": FRAME_LOG_SEGMENT_BYTES,
+}
+# Apart, for links of their own: a stream that the broker cannot serve must not keep anybody from relaying.
+FRAME_LOG_TOPOLOGY = Topology(exchanges=(), queues=(Queue(FRAMES, _FRAME_STREAM),), bindings=(), policies=())

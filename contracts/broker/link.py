@@ -7,10 +7,10 @@ connection broke is forgotten here, and the listener publishes again what still 
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
 import structlog
@@ -31,11 +31,13 @@ STABLE_AFTER_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """A queue to consume from; `prefetch` bounds what is unacked (0: no bound)."""
+    """A queue to consume from; `prefetch` bounds what is unacked (0: no bound; a stream needs one)."""
 
     queue: str
     prefetch: int = 0
     no_ack: bool = False
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Of basic.consume, such as a stream's `x-stream-offset`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +278,10 @@ class BrokerLink:
         for consumer in self._consumers:
             name = consumer.queue
             answers.append(wire.ask(commands.Basic.Qos(prefetch_count=consumer.prefetch)))
-            answers.append(wire.ask(commands.Basic.Consume(queue=name, consumer_tag=name, no_ack=consumer.no_ack)))
+            consume = commands.Basic.Consume(
+                queue=name, consumer_tag=name, no_ack=consumer.no_ack, arguments=dict(consumer.arguments)
+            )
+            answers.append(wire.ask(consume))
         return answers
 
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:

@@ -27,6 +27,7 @@ from workers.runtime.context import ServiceContext, utc_now
 from workers.runtime.effects import EffectRunner
 from workers.runtime.gate import RegistrationGate
 from workers.runtime.lanes import Lane
+from workers.runtime.publisher import Publisher
 from workers.settings import WorkerSettings
 from workers.store.engine import Store
 
@@ -77,7 +78,8 @@ class Application:
             heartbeat_s=settings.amqp_heartbeat_seconds,
         )
         self._commander = Commander(self._link, store, outstanding=settings.commands_outstanding)
-        self._context = ServiceContext(store, self._commander, settings, now)
+        self._publisher = Publisher(self._link)
+        self._context = ServiceContext(store, self._commander, self._publisher, settings, now)
         self._effects = EffectRunner(self._service, side_by_side=settings.commands_outstanding)
         gate = RegistrationGate(create_unknown=settings.registration is Registration.OPEN)
         calls = CallAttempt(definition, store, gate, now)
@@ -168,6 +170,7 @@ class Application:
         for lane in (*self._lanes, self._requests):
             lane.drop_waiting()
         self._commander.link_lost()
+        self._publisher.link_lost()
 
     def delivered(self, delivery: Delivery) -> None:
         if delivery.queue == self._link.reply_queue:
@@ -195,10 +198,12 @@ class Application:
         self._commander.returned(message)
 
     def confirmed(self, token: object) -> None:
-        """Replies need no confirm: the ack that follows them on the same channel does that."""
+        """Replies need no confirm (no token): the ack that follows them on the same channel does that."""
+        self._publisher.confirmed(token)
 
     def refused(self, token: object) -> None:
-        """A reply that its queue has no room for is lost with the gateway's own bound; nothing to do here."""
+        """A reply that its queue has no room for is lost with the gateway's own bound; nothing to do about it here."""
+        self._publisher.refused(token)
 
     def flow_changed(self) -> None:
         """Replies are bounded by the prefetch."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from workers.runtime.commands import Commander
+from workers.runtime.publisher import Publisher
 from workers.settings import WorkerSettings
 from workers.store.engine import Store
 
@@ -20,5 +21,6 @@ class ServiceContext:
 
     store: Store
     commander: Commander
+    publisher: Publisher
     settings: WorkerSettings
     now: Callable[[], datetime] = utc_now
