@@ -17,6 +17,9 @@ from contracts.versions import ErrorKind, Version
 FORMAT_VERSION = 1
 MAX_BYTES = 4 * 1024 * 1024
 
+NOT_HERE = "not_here"
+"""The error code of an `offline` outcome whose gateway does not hold the session: for the commands service alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:

@@ -1,52 +1,79 @@
 """Commands to one charge point: one in flight, a bounded queue behind it, exactly one outcome each. Pure."""
 
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import blake2b
 from math import inf
 from typing import Any
 
 import orjson
 
 from contracts import actions, ocppj, schemas
+from contracts.commands import Reason
 from contracts.envelope import OutcomeKind
-from contracts.schemas import Part
+from contracts.schemas import Part, Violation
 from contracts.versions import Version
+from gateway.command_memory import CommandMemory
 from gateway.effects import Effect, Notice, Noticed, Outcome, Transmit
 
-REMEMBERED = 32
-"""Ended commands whose outcome a session can repeat when the command is delivered again."""
+ANSWER_AT_LEAST_S = 1.0
+"""A charge point has this long to answer even a command that was sent at its deadline."""
 
-REMEMBERED_BYTES = 16 * 1024
+MOST_DETAILS_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A request for the charge point; `deadline` (monotonic seconds) is the last moment at which it may be sent."""
+    """A request for the charge point; `deadline` (monotonic seconds) is the last moment at which it may be sent.
+
+    `again`: it may have been sent before by somebody who cannot tell; only one that is known here is safe.
+    """
 
     command_id: str
     action: str
     payload: bytes
     deadline: float
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    """A command that waits or is on the wire, with its frame and the digest of what it asks."""
+
+    command: Command
+    frame: bytes
+    digest: bytes
 
 
 class CommandLane:
-    """The direction to the charge point. Every accepted command yields one Outcome; none is sent twice."""
+    """The direction to the charge point. Every accepted command yields one Outcome; none is sent twice.
 
-    __slots__ = ("_answer_by", "_ended", "_limit", "_sent", "_sent_at", "_timeout", "_version", "_waiting")
+    A command that is not answered by its deadline is told as TIMEOUT then, but keeps the slot until its late answer
+    comes or the command timeout is over: the charge point has a Call in flight as long (OCPP-J 4.1.1).
+    """
+
+    __slots__ = (
+        "_digests", "_ended", "_free_by", "_limit", "_sent", "_sent_at", "_tell_by", "_timeout", "_told", "_version",
+        "_waiting",
+    )  # fmt: skip
 
     def __init__(self, version: Version, *, limit: int, timeout: float) -> None:
         self._version = version
         self._limit = limit
         self._timeout = timeout
-        self._waiting: list[tuple[Command, bytes]] = []
-        self._sent: Command | None = None
+        self._waiting: list[_Accepted] = []
+        self._sent: _Accepted | None = None
         self._sent_at = 0.0
-        self._answer_by = inf
-        self._ended: dict[str, Outcome] = {}
+        self._told = False
+        self._tell_by = self._free_by = inf
+        self._digests: dict[str, bytes] = {}
+        """Of the commands that have no outcome yet."""
+        self._ended = CommandMemory()
 
     @property
     def idle(self) -> bool:
-        return self._sent is None and not self._waiting
+        """No outcome is owed."""
+        return not self._digests
 
     @property
     def waiting(self) -> int:
@@ -54,18 +81,32 @@ class CommandLane:
 
     def deadline(self) -> float:
         """When `tick` has work to do, at the earliest."""
-        return min(self._answer_by, min((command.deadline for command, _ in self._waiting), default=inf))
+        slot = self._free_by if self._told else self._tell_by
+        return min(slot, min((entry.command.deadline for entry in self._waiting), default=inf))
 
     def knows(self, command_id: str) -> bool:
-        """Whether this command is open, or ended a short while ago."""
-        return command_id in self._ended or command_id in self._open_ids()
+        """Whether this command is open, or ended a while ago."""
+        return command_id in self._digests or command_id in self._ended
+
+    def reuses(self, command: Command) -> bool:
+        """Whether another request has had this command's id."""
+        known = self._digests.get(command.command_id) or self._ended.digest(command.command_id)
+        return known is not None and known != _digest(command)
 
     def offer(self, command: Command, now: float) -> list[Effect]:
         """Take a command: it is sent, waits, or ends at once. A known one is never sent again."""
-        if command.command_id in self._ended:
-            return [self._ended[command.command_id], Notice(Noticed.DUPLICATE_COMMAND)]
-        if command.command_id in self._open_ids():
-            return [Notice(Noticed.DUPLICATE_COMMAND)]
+        command_id = command.command_id
+        if self.knows(command_id):
+            duplicate = Notice(Noticed.DUPLICATE_COMMAND)
+            if self.reuses(command):
+                # Not remembered: the outcome of the one that is known stays what it is.
+                return [_rejected(command, Reason.COMMAND_ID_REUSED, "another command has had this id"), duplicate]
+            repeated = self._ended.outcome(command_id)
+            return [duplicate] if repeated is None else [repeated, duplicate]
+        digest = _digest(command)
+        self._digests[command_id] = digest
+        if command.again:
+            return [self._end(Outcome(command_id, OutcomeKind.UNKNOWN, error_code=Reason.REDELIVERED))]
         frame = self._frame(command)
         if isinstance(frame, Outcome):
             return [self._end(frame)]
@@ -73,28 +114,34 @@ class CommandLane:
             return [self._end(_expired(command))]
         if len(self._waiting) >= self._limit:
             # Not remembered: asked again later it may well be sent.
-            return [Outcome(command.command_id, OutcomeKind.REJECTED, error_code="queue_full")]
-        self._waiting.append((command, frame))
+            del self._digests[command_id]
+            return [_rejected(command, Reason.QUEUE_FULL)]
+        self._waiting.append(_Accepted(command, frame, digest))
         return self._send_next(now)
 
     def result(self, unique_id: str, payload: Any, now: float) -> list[Effect]:
         """A CALLRESULT came. Its payload is checked; OCPP 2.1 tells the charge point when it is invalid."""
-        command = self._answered(unique_id)
-        if command is None:
+        command = self._sent
+        if command is None or command.command.command_id != unique_id:
             return [Notice(Noticed.STRAY_RESULT)]
+        if self._told:
+            return self._late(now)
+        action = command.command.action
+        self._free_slot()
         if payload is None and self._version is Version.V16:
             payload = {}  # OCPP-J 1.6 4.2.1: null stands for "no payload"
-        violation = schemas.inbound_violation(self._version, command.action, Part.RESPONSE, payload)
+        violation = schemas.inbound_violation(self._version, action, Part.RESPONSE, payload)
         effects: list[Effect] = []
-        kind, code, description = OutcomeKind.RESULT, None, ""
+        kind, code, description = OutcomeKind.RESULT, None if violation is None else Reason.INVALID_RESULT, ""
         body = _encode(payload)
         if violation is not None:
-            effects.append(Notice(Noticed.INVALID_RESULT, command.action))
-            code, description = "invalid_result", violation.description
+            effects.append(Notice(Noticed.INVALID_RESULT, action))
+            description = _named(violation)
             if self._version is Version.V21:
                 # The charge point learns that its answer does not count, so for the caller it must not count either.
-                kind, code = OutcomeKind.CALL_ERROR, violation.kind.value
-                effects.append(Transmit(ocppj.encode_call_result_error(unique_id, violation.kind, description)))
+                kind = OutcomeKind.CALL_ERROR
+                answer = ocppj.encode_call_result_error(unique_id, violation.kind, violation.description)
+                effects.append(Transmit(answer))
         if body is None:
             kind, body = OutcomeKind.CALL_ERROR, b"{}"
         outcome = Outcome(unique_id, kind, body, code, description, self._sent_at, now)
@@ -102,105 +149,131 @@ class CommandLane:
 
     def error(self, message: ocppj.CallError, now: float) -> list[Effect]:
         """A CALLERROR came."""
-        if self._answered(message.unique_id) is None:
+        command = self._sent
+        if command is None or command.command.command_id != message.unique_id:
             return [Notice(Noticed.STRAY_RESULT)]
+        if self._told:
+            return self._late(now)
+        self._free_slot()
         outcome = Outcome(
-            message.unique_id, OutcomeKind.CALL_ERROR, b"{}", message.code, message.description, self._sent_at, now
+            message.unique_id,
+            OutcomeKind.CALL_ERROR,
+            error_code=message.code,
+            description=message.description,
+            sent_at=self._sent_at,
+            answered_at=now,
+            details=_details(message.details),
         )
         return [self._end(outcome), *self._send_next(now)]
 
     def tick(self, now: float) -> list[Effect]:
         """End what is overdue: TIMEOUT for the one sent, EXPIRED for those that wait."""
         effects: list[Effect] = []
-        if self._sent is not None and self._answer_by <= now:
-            timed_out = Outcome(self._sent.command_id, OutcomeKind.TIMEOUT, sent_at=self._sent_at)
-            self._sent, self._answer_by = None, inf
-            effects.append(self._end(timed_out))
-        overdue = [command for command, _ in self._waiting if command.deadline <= now]
+        if self._sent is not None:
+            if not self._told and self._tell_by <= now:
+                self._told = True
+                command_id = self._sent.command.command_id
+                no_answer = Outcome(command_id, OutcomeKind.TIMEOUT, error_code=Reason.NO_ANSWER, sent_at=self._sent_at)
+                effects.append(self._end(no_answer))
+            if self._free_by <= now:
+                self._free_slot()
+        overdue = [entry.command for entry in self._waiting if entry.command.deadline <= now]
         if overdue:
-            self._waiting = [entry for entry in self._waiting if entry[0].deadline > now]
+            self._waiting = [entry for entry in self._waiting if entry.command.deadline > now]
             effects += [self._end(_expired(command)) for command in overdue]
         return [*effects, *self._send_next(now)]
 
-    def withdraw(self, reason: str) -> list[Effect]:
-        """End those that wait, unsent; `reason` is a machine word."""
+    def withdraw(self, reason: Reason) -> list[Effect]:
+        """End those that wait, unsent."""
         waiting, self._waiting = self._waiting, []
         return [
-            self._end(Outcome(command.command_id, OutcomeKind.OFFLINE, error_code=reason)) for command, _ in waiting
+            self._end(Outcome(entry.command.command_id, OutcomeKind.OFFLINE, error_code=reason)) for entry in waiting
         ]
 
     def close(self) -> list[Effect]:
         """The session is over: UNKNOWN for the one sent, OFFLINE for those that wait."""
         effects: list[Effect] = []
-        if self._sent is not None:
-            outcome = Outcome(
-                self._sent.command_id, OutcomeKind.UNKNOWN, error_code="session_closed", sent_at=self._sent_at
+        if self._sent is not None and not self._told:
+            command_id, reason = self._sent.command.command_id, Reason.SESSION_CLOSED
+            effects.append(
+                self._end(Outcome(command_id, OutcomeKind.UNKNOWN, error_code=reason, sent_at=self._sent_at))
             )
-            self._sent, self._answer_by = None, inf
-            effects.append(self._end(outcome))
-        return effects + self.withdraw("session_closed")
-
-    def _open_ids(self) -> Iterator[str]:
-        if self._sent is not None:
-            yield self._sent.command_id
-        for command, _ in self._waiting:
-            yield command.command_id
+        self._free_slot()
+        return effects + self.withdraw(Reason.SESSION_CLOSED)
 
     def _frame(self, command: Command) -> bytes | Outcome:
         """The CALL frame, or why there will be none. What was checked is what is sent: hence encoded anew."""
-
-        def rejected(code: str, description: str = "") -> Outcome:
-            return Outcome(command.command_id, OutcomeKind.REJECTED, error_code=code, description=description)
-
         if not 0 < len(command.command_id) <= ocppj.MAX_UNIQUE_ID:
-            return rejected("bad_command_id", f"a command id has 1 to {ocppj.MAX_UNIQUE_ID} characters")
+            return _rejected(command, Reason.BAD_COMMAND_ID, f"a command id has 1 to {ocppj.MAX_UNIQUE_ID} characters")
         action = actions.find(self._version, command.action)
         if action is None or not action.to_charge_point:
-            return rejected("unknown_action", f"OCPP {self._version} has no such request to a charge point")
+            return _rejected(
+                command, Reason.UNKNOWN_ACTION, f"OCPP {self._version} has no such request to a charge point"
+            )
         try:
             payload = orjson.loads(command.payload)
         except orjson.JSONDecodeError:
-            return rejected("bad_payload", "the payload is not JSON")
+            return _rejected(command, Reason.BAD_PAYLOAD, "the payload is not JSON")
         violation = schemas.outbound_violation(self._version, command.action, Part.REQUEST, payload)
         if violation is not None:
-            return rejected(violation.kind.value, violation.description)
+            return _rejected(command, Reason.BAD_PAYLOAD, _named(violation))
         body = _encode(payload)
         if body is None:
-            return rejected("bad_payload", "the payload is nested too deeply")
+            return _rejected(command, Reason.BAD_PAYLOAD, "the payload is nested too deeply")
         return ocppj.encode_call(command.command_id, command.action, body)
 
     def _send_next(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
         while self._sent is None and self._waiting:
-            command, frame = self._waiting.pop(0)
-            if command.deadline <= now:
-                effects.append(self._end(_expired(command)))
+            entry = self._waiting.pop(0)
+            deadline = entry.command.deadline
+            if deadline <= now:
+                effects.append(self._end(_expired(entry.command)))
                 continue
-            self._sent, self._sent_at, self._answer_by = command, now, now + self._timeout
-            effects.append(Transmit(frame))
+            self._sent, self._sent_at, self._told = entry, now, False
+            self._free_by = now + self._timeout
+            self._tell_by = min(max(deadline, now + ANSWER_AT_LEAST_S), self._free_by)
+            effects.append(Transmit(entry.frame))
         return effects
 
-    def _answered(self, unique_id: str) -> Command | None:
-        command = self._sent
-        if command is None or command.command_id != unique_id:
-            return None
-        self._sent, self._answer_by = None, inf
-        return command
+    def _late(self, now: float) -> list[Effect]:
+        """The answer to a command whose timeout was told: it only frees the slot."""
+        self._free_slot()
+        return [Notice(Noticed.LATE_RESULT), *self._send_next(now)]
+
+    def _free_slot(self) -> None:
+        self._sent, self._told = None, False
+        self._tell_by = self._free_by = inf
 
     def _end(self, outcome: Outcome) -> Outcome:
-        kept = outcome
-        if len(outcome.payload) > REMEMBERED_BYTES:
-            kept = Outcome(
-                outcome.command_id, OutcomeKind.UNKNOWN, error_code="result_forgotten", sent_at=outcome.sent_at
-            )
-        self._ended[outcome.command_id] = kept
-        if len(self._ended) > REMEMBERED:
-            del self._ended[next(iter(self._ended))]
+        self._ended.keep(outcome, self._digests.pop(outcome.command_id))
         return outcome
 
 
+def _digest(command: Command) -> bytes:
+    """The same for the same action and payload, however that is spaced and ordered."""
+    payload = command.payload
+    with suppress(orjson.JSONDecodeError, orjson.JSONEncodeError):  # which are refused; their bytes are as good
+        payload = orjson.dumps(orjson.loads(payload), option=orjson.OPT_SORT_KEYS)
+    return blake2b(b"%b\0%b" % (command.action.encode("utf-8", "replace"), payload), digest_size=16).digest()
+
+
+def _rejected(command: Command, reason: Reason, description: str = "") -> Outcome:
+    return Outcome(command.command_id, OutcomeKind.REJECTED, error_code=reason, description=description)
+
+
+def _named(violation: Violation) -> str:
+    return f"{violation.kind.value}: {violation.description}"
+
+
+def _details(details: Any) -> bytes:
+    """A CALLERROR's details as JSON; none when they are no object, or too much of one."""
+    body = _encode(details) if isinstance(details, dict) else None
+    return b"{}" if body is None or len(body) > MOST_DETAILS_BYTES else body
+
+
 def _expired(command: Command) -> Outcome:
-    return Outcome(command.command_id, OutcomeKind.EXPIRED, error_code="deadline")
+    return Outcome(command.command_id, OutcomeKind.EXPIRED, error_code=Reason.DEADLINE)
 
 
 def _encode(payload: Any) -> bytes | None:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import structlog
 
 from contracts.broker import Delivery
-from contracts.envelope import CommandEnvelope, OutcomeEnvelope, OutcomeKind
+from contracts.commands import Reason
+from contracts.envelope import NOT_HERE, CommandEnvelope, OutcomeEnvelope, OutcomeKind
 from contracts.errors import EnvelopeError
 from contracts.ocppj import MAX_UNIQUE_ID
 from gateway.clock import Clock
@@ -39,20 +40,29 @@ class Dispatch:
             envelope = CommandEnvelope.decode(delivery.body)
         except EnvelopeError as error:
             self._log.error("command.bad_envelope", problem=str(error))
-            self._tell(delivery.reply_to, delivery.correlation_id, "", OutcomeKind.REJECTED, "bad_envelope")
+            self._tell(delivery.reply_to, delivery.correlation_id, "", OutcomeKind.REJECTED, Reason.BAD_REQUEST)
             return
         if not 0 < len(envelope.command_id) <= MAX_UNIQUE_ID:
             # neither a charge point nor a correlation id has room for it
-            code = "bad_command_id"
+            code = Reason.BAD_COMMAND_ID
             self._tell(delivery.reply_to, delivery.correlation_id, envelope.identity, OutcomeKind.REJECTED, code)
             return
         session = self._find(envelope)
         if session is None:
-            self._tell(delivery.reply_to, envelope.command_id, envelope.identity, OutcomeKind.OFFLINE, "not_here")
-        else:
-            self._reply_to[session.session_id, envelope.command_id] = delivery.reply_to
-            deadline = self._clock.monotonic(envelope.deadline_ms)
-            self._offer(session, Command(envelope.command_id, envelope.action, envelope.payload, deadline))
+            # "Not here" says "not sent", which of one that comes again nobody knows.
+            kind = OutcomeKind.UNKNOWN if envelope.again else OutcomeKind.OFFLINE
+            why = Reason.REDELIVERED if envelope.again else NOT_HERE
+            self._tell(delivery.reply_to, envelope.command_id, envelope.identity, kind, why)
+            return
+        deadline = self._clock.monotonic(envelope.deadline_ms)
+        command = Command(envelope.command_id, envelope.action, envelope.payload, deadline, envelope.again)
+        if session.reuses(command):
+            # Told aside: whoever waits for the outcome of the other one goes on waiting.
+            code = Reason.COMMAND_ID_REUSED
+            self._tell(delivery.reply_to, envelope.command_id, envelope.identity, OutcomeKind.REJECTED, code)
+            return
+        self._reply_to[session.session_id, envelope.command_id] = delivery.reply_to
+        self._offer(session, command)
 
     def ended(self, session: Session, outcome: Outcome) -> None:
         """A session says how a command ended."""
@@ -71,6 +81,7 @@ class Dispatch:
                 description=outcome.description,
                 sent_ms=None if outcome.sent_at is None else clock.wall_ms(outcome.sent_at),
                 answered_ms=None if outcome.answered_at is None else clock.wall_ms(outcome.answered_at),
+                details=outcome.details,
             ),
         )
 

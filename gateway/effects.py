@@ -16,6 +16,7 @@ class Noticed(StrEnum):
     LATE_REPLY = "late_reply"
     UNROUTABLE = "unroutable"
     STRAY_RESULT = "stray_result"
+    LATE_RESULT = "late_result"
     INVALID_RESULT = "invalid_result"
     RESULT_REFUSED = "result_refused"
     REFUSED_SEND = "refused_send"
@@ -70,6 +71,7 @@ class Outcome:
     description: str = ""
     sent_at: float | None = None
     answered_at: float | None = None
+    details: bytes = b"{}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from math import inf
 from typing import NamedTuple, cast
 
 from contracts import ocppj, schemas
+from contracts.commands import Reason
 from contracts.envelope import OutcomeKind, ReplyEnvelope
 from contracts.ocppj import BadFrame, Call, CallError, CallResult, Send
 from contracts.schemas import Part
@@ -251,13 +252,16 @@ class Session:
 
     def command_received(self, command: Command, now: float) -> list[Effect]:
         """A command for this charge point came."""
-        lane = self._commands
-        if self._draining and (lane is None or not lane.knows(command.command_id)):
-            return [Outcome(command.command_id, OutcomeKind.OFFLINE, error_code="draining")]
+        if self._draining and not command.again and not self._knows(command.command_id):
+            return [Outcome(command.command_id, OutcomeKind.OFFLINE, error_code=Reason.DRAINING)]
         if self._commands is None:
             rules = self._rules
             self._commands = CommandLane(self.version, limit=rules.waiting_commands, timeout=rules.command_timeout)
         return self._commands.offer(command, now)
+
+    def reuses(self, command: Command) -> bool:
+        """Whether another request has had this command's id on this session."""
+        return self._commands is not None and self._commands.reuses(command)
 
     # from time and the shell
 
@@ -278,7 +282,7 @@ class Session:
     def drain(self) -> list[Effect]:
         """Take no new Calls or commands; what is in flight is finished."""
         self._draining = True
-        return [] if self._commands is None else self._commands.withdraw("draining")
+        return [] if self._commands is None else self._commands.withdraw(Reason.DRAINING)
 
     @property
     def draining(self) -> bool:
@@ -309,6 +313,9 @@ class Session:
         return [effect for effect in effects if not isinstance(effect, Transmit)]
 
     # inner workings
+
+    def _knows(self, command_id: str) -> bool:
+        return self._commands is not None and self._commands.knows(command_id)
 
     def _route(self, name: str) -> Route:
         return self._routes.get(name) or route_of(self.version, name)

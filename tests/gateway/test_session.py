@@ -1,57 +1,30 @@
 """The session state machine, input by input."""
 
-import json
 import tracemalloc
 from typing import Any
 
 import pytest
 
-from contracts.envelope import OutcomeKind, ReplyEnvelope
-from contracts.versions import ErrorKind, Version
-from gateway.commands import Command
-from gateway.effects import Abandon, Effect, Notice, Noticed, Outcome, Relay, Transmit
-from gateway.session import PENDING_BYTES, Session, SessionRules
-
-V16, V201, V21 = Version.V16, Version.V201, Version.V21
-OK = ReplyEnvelope(payload=b'{"ok":1}')
-START = {"connectorId": 1, "idTag": "T", "meterStart": 0, "timestamp": "2026-01-01T00:00:00Z"}
-
-
-def session(version: Version = V16, **rules: Any) -> Session:
-    return Session("CP-1", version, "s1", 1, SessionRules(**rules))
-
-
-def reads(one: Session) -> bool:
-    return one.wants_reading
-
-
-def frame(*message: Any) -> bytes:
-    return json.dumps(message).encode()
-
-
-def heartbeat(unique_id: str = "h") -> bytes:
-    return frame(2, unique_id, "Heartbeat", {})
-
-
-def relays(effects: list[Effect]) -> list[Relay]:
-    return [effect for effect in effects if isinstance(effect, Relay)]
-
-
-def sent(effects: list[Effect]) -> list[Any]:
-    return [json.loads(effect.frame) for effect in effects if isinstance(effect, Transmit)]
-
-
-def noticed(effects: list[Effect]) -> list[Noticed]:
-    return [effect.kind for effect in effects if isinstance(effect, Notice)]
-
-
-def outcomes(effects: list[Effect]) -> list[tuple[str, OutcomeKind, str | None]]:
-    return [(e.command_id, e.kind, e.error_code) for e in effects if isinstance(e, Outcome)]
-
-
-def reset(command_id: str = "c1", deadline: float = 100.0) -> Command:
-    return Command(command_id, "Reset", b'{"type":"Soft"}', deadline)
-
+from contracts.envelope import OutcomeKind
+from contracts.versions import Version
+from gateway.effects import Abandon, Notice, Noticed, Relay, Transmit
+from gateway.session import PENDING_BYTES
+from tests.gateway.sessions import (
+    OK,
+    START,
+    V16,
+    V21,
+    V201,
+    frame,
+    heartbeat,
+    noticed,
+    outcomes,
+    reads,
+    relays,
+    reset,
+    sent,
+    session,
+)
 
 # Calls
 
@@ -258,129 +231,6 @@ def test_sends_that_the_broker_has_not_confirmed_are_bounded() -> None:
 def test_a_refusal_of_our_result_is_counted() -> None:
     effects = session(V21).frame_received(frame(5, "x", "FormatViolation", "", {}), 0)
     assert noticed(effects) == [Noticed.RESULT_REFUSED]
-
-
-# commands
-
-
-def test_a_command_is_sent_and_its_result_is_the_outcome() -> None:
-    one = session()
-    assert sent(one.command_received(reset(), 5)) == [[2, "c1", "Reset", {"type": "Soft"}]]
-    (outcome,) = one.frame_received(frame(3, "c1", {"status": "Accepted"}), 7)
-    assert outcome == Outcome("c1", OutcomeKind.RESULT, b'{"status":"Accepted"}', sent_at=5, answered_at=7)
-
-
-def test_commands_wait_for_each_other_but_not_for_calls() -> None:
-    one = session()
-    one.frame_received(heartbeat(), 0)
-    assert len(sent(one.command_received(reset("c1"), 0))) == 1
-    assert one.command_received(reset("c2"), 0) == []
-    effects = one.frame_received(frame(4, "c1", "NotSupported", "no", {}), 1)
-    assert outcomes(effects) == [("c1", OutcomeKind.CALL_ERROR, "NotSupported")]
-    assert sent(effects)[0][1] == "c2"
-
-
-def test_commands_are_sent_in_the_order_they_came() -> None:
-    one = session()
-    wire = [message[1] for number in range(4) for message in sent(one.command_received(reset(f"c{number}"), 0))]
-    for number in range(4):
-        wire += [message[1] for message in sent(one.frame_received(frame(3, f"c{number}", {"status": "Accepted"}), 1))]
-    assert wire == ["c0", "c1", "c2", "c3"]
-
-
-@pytest.mark.parametrize(
-    ("command", "code"),
-    [
-        (Command("c", "Heartbeat", b"{}", 9), "unknown_action"),
-        (Command("c", "Nothing", b"{}", 9), "unknown_action"),
-        (Command("c", "Reset", b"{", 9), "bad_payload"),
-        (Command("c", "Reset", b"[]", 9), "TypeConstraintViolation"),
-        (Command("c", "Reset", b"{}", 9), "OccurrenceConstraintViolation"),
-        (Command("c", "Reset", b'{"type":"Tomorrow"}', 9), "PropertyConstraintViolation"),
-        (Command("", "Reset", b'{"type":"Soft"}', 9), "bad_command_id"),
-        (Command("c" * 37, "Reset", b'{"type":"Soft"}', 9), "bad_command_id"),
-    ],
-)
-def test_what_is_rejected_is_not_sent(command: Command, code: str) -> None:
-    effects = session().command_received(command, 0)
-    assert outcomes(effects) == [(command.command_id, OutcomeKind.REJECTED, code)]
-    assert sent(effects) == []
-
-
-def test_a_full_queue_rejects() -> None:
-    one = session(waiting_commands=1)
-    one.command_received(reset("c1"), 0)
-    one.command_received(reset("c2"), 0)
-    assert outcomes(one.command_received(reset("c3"), 0)) == [("c3", OutcomeKind.REJECTED, "queue_full")]
-
-
-def test_a_passed_deadline_means_expired_and_unsent() -> None:
-    one = session()
-    assert outcomes(one.command_received(reset("c0", deadline=5), 5)) == [("c0", OutcomeKind.EXPIRED, "deadline")]
-    one.command_received(reset("c1"), 5)
-    one.command_received(reset("c2", deadline=8), 5)
-    assert one.deadline() == 8
-    effects = one.tick(8)
-    assert outcomes(effects) == [("c2", OutcomeKind.EXPIRED, "deadline")]
-    assert sent(effects) == []
-
-
-def test_an_unanswered_command_times_out_and_a_late_result_is_stray() -> None:
-    one = session(command_timeout=30)
-    one.command_received(reset("c1"), 0)
-    one.command_received(reset("c2"), 0)
-    effects = one.tick(30)
-    assert outcomes(effects) == [("c1", OutcomeKind.TIMEOUT, None)]
-    assert sent(effects)[0][1] == "c2"
-    assert noticed(one.frame_received(frame(3, "c1", {"status": "Accepted"}), 31)) == [Noticed.STRAY_RESULT]
-
-
-def test_a_command_delivered_again_is_never_sent_again() -> None:
-    one = session()
-    one.command_received(reset(), 0)
-    assert one.command_received(reset(), 0) == [Notice(Noticed.DUPLICATE_COMMAND)]
-    one.frame_received(frame(3, "c1", {"status": "Accepted"}), 1)
-    effects = one.command_received(reset(), 2)
-    assert sent(effects) == []
-    assert outcomes(effects) == [("c1", OutcomeKind.RESULT, None)]
-
-
-def test_a_close_ends_sent_commands_unknown_and_waiting_ones_offline() -> None:
-    one = session()
-    one.command_received(reset("c1"), 0)
-    one.command_received(reset("c2"), 0)
-    assert outcomes(one.close(1)) == [
-        ("c1", OutcomeKind.UNKNOWN, "session_closed"),
-        ("c2", OutcomeKind.OFFLINE, "session_closed"),
-    ]
-    assert one.close(2) == []
-
-
-def test_an_invalid_result_is_named_and_2_1_tells_the_charge_point() -> None:
-    for version in (V16, V201):
-        one = session(version)
-        one.command_received(Command("c1", "ClearCache", b"{}", 9), 0)
-        effects = one.frame_received(frame(3, "c1", {"status": 5}), 1)
-        assert outcomes(effects) == [("c1", OutcomeKind.RESULT, "invalid_result")]
-        assert sent(effects) == []
-    one = session(V21)
-    one.command_received(Command("c1", "ClearCache", b"{}", 9), 0)
-    effects = one.frame_received(frame(3, "c1", {"status": 5}), 1)
-    assert outcomes(effects) == [("c1", OutcomeKind.CALL_ERROR, ErrorKind.TYPE.value)]
-    assert sent(effects)[0][:3] == [5, "c1", "TypeConstraintViolation"]
-
-
-def test_nesting_that_cannot_be_passed_on_is_refused_both_ways() -> None:
-    deep = '{"a":' * 600 + "1" + "}" * 600
-    for version in Version:
-        one = session(version)
-        one.command_received(Command("c1", "ClearCache", b"{}", 9), 0)
-        ((_, kind, code),) = outcomes(one.frame_received(f'[3,"c1",{deep}]'.encode(), 1))
-        assert kind is OutcomeKind.CALL_ERROR
-        assert code in {"invalid_result", "FormatViolation"}
-        data = f'{{"vendorId":"v","customData":{{"vendorId":"v","x":{deep}}}}}'.encode()
-        ((_, kind, _),) = outcomes(one.command_received(Command("c2", "DataTransfer", data, 9), 2))
-        assert kind is OutcomeKind.REJECTED
 
 
 # closing and draining

@@ -47,6 +47,10 @@ class SessionMachine(RuleBasedStateMachine):
         self.on_wire: str | None = None
         self.offered: list[str] = []
         self.last_sent = -1
+        self.deadlines: dict[str, float] = {}
+        self.asked: dict[str, bool] = {}
+        self.sent_at = 0.0
+        self.lingering: tuple[str, float] | None = None
         self.silent: set[str] = set()
 
     @initialize(version=st.sampled_from(list(Version)))
@@ -70,8 +74,15 @@ class SessionMachine(RuleBasedStateMachine):
                         self.silent.add(self.in_flight.unique_id)
                     self.in_flight = None
             elif isinstance(effect, Outcome):
+                if effect.error_code == "command_id_reused":
+                    continue  # told aside, of another request
                 self.outcomes[effect.command_id] += 1
                 if self.on_wire == effect.command_id:
+                    if effect.kind is OutcomeKind.TIMEOUT:
+                        free = self.sent_at + RULES.command_timeout
+                        due = min(max(self.deadlines[effect.command_id], self.sent_at + 1), free)
+                        assert self.now >= due, "a timeout is told at the deadline"
+                        self.lingering = (effect.command_id, free)
                     self.on_wire = None
                 if effect.kind in {OutcomeKind.OFFLINE, OutcomeKind.EXPIRED, OutcomeKind.REJECTED}:
                     assert self.frames_of[effect.command_id] == 0, "such an outcome says: never sent"
@@ -81,7 +92,8 @@ class SessionMachine(RuleBasedStateMachine):
     def note_frame(self, message: list[Any]) -> None:
         if message[0] == 2:
             assert self.on_wire is None, "one command in flight at most"
-            self.on_wire = message[1]
+            assert self.lingering is None or self.now >= self.lingering[1], "the slot stays taken after a timeout"
+            self.on_wire, self.sent_at, self.lingering = message[1], self.now, None
             self.frames_of[message[1]] += 1
             position = max(at for at, command_id in enumerate(self.offered) if command_id == message[1])
             assert position > self.last_sent, "commands are sent in the order they came"
@@ -119,6 +131,8 @@ class SessionMachine(RuleBasedStateMachine):
         message = [3, command_id, {"status": "Accepted"}] if kind == 3 else [kind, command_id, "InternalError", "", {}]
         frames = sum(self.frames_of.values())
         answers = self.answers.total()
+        if kind != 5 and self.lingering is not None and self.lingering[0] == command_id:
+            self.lingering = None
         self.carry_out(self.session.frame_received(json.dumps(message).encode(), self.now))
         assert self.answers.total() == answers, "a reply is never answered"
         assert sum(self.frames_of.values()) <= frames + 1
@@ -158,19 +172,36 @@ class SessionMachine(RuleBasedStateMachine):
     # the backend
 
     @precondition(lambda self: not self.session.closed)
-    @rule(which=st.integers(0, 11), good=st.sampled_from([True, True, False]), lasts=st.sampled_from([30.0, 3.0, -1.0]))
-    def command(self, which: int, good: bool, lasts: float) -> None:
+    @rule(
+        which=st.integers(0, 11),
+        good=st.sampled_from([True, True, False]),
+        again=st.sampled_from([False, False, True]),
+        lasts=st.sampled_from([30.0, 3.0, -1.0]),
+    )
+    def command(self, which: int, good: bool, again: bool, lasts: float) -> None:
         command_id = f"c{which}"
-        open_now = self.offers[command_id] > self.outcomes[command_id]
-        if not open_now:
-            self.offers[command_id] += 1
-            self.offered.append(command_id)
-        frames, wire = self.frames_of[command_id], self.on_wire
+        lane = self.session._commands
+        known = lane is not None and lane.knows(command_id)
         action, payload = ("ClearCache", b"{}") if good else ("Reset", b"{}")
-        self.carry_out(self.session.command_received(Command(command_id, action, payload, self.now + lasts), self.now))
-        if frames:
+        command = Command(command_id, action, payload, self.now + lasts, again)
+        frames, wire, told = self.frames_of[command_id], self.on_wire, self.outcomes.copy()
+        reused = known and self.asked[command_id] != good
+        assert self.session.reuses(command) == reused
+        if not reused:
+            open_now = self.offers[command_id] > self.outcomes[command_id]
+            if not open_now:
+                self.offers[command_id] += 1
+                self.offered.append(command_id)
+            if not known:
+                self.deadlines[command_id], self.asked[command_id] = command.deadline, good
+        self.carry_out(self.session.command_received(command, self.now))
+        if reused:
+            assert self.outcomes == told, "the first one's outcome is not touched"
+        if frames or reused:
             assert self.frames_of[command_id] == frames, "never sent twice"
             assert self.on_wire == wire
+        if again and not known:
+            assert self.frames_of[command_id] == frames, "what may have been sent before is not sent"
 
     # time
 

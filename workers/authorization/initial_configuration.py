@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from contracts.commands import Reason
 from contracts.envelope import OutcomeEnvelope, OutcomeKind
 from contracts.versions import Version
 from workers.authorization.boot_decision import matches
@@ -71,7 +72,7 @@ def again_at(outcome: OutcomeEnvelope, push: Push, now: datetime) -> datetime | 
     To tell a charge point the same value twice does no harm.
     """
     answered = outcome.kind in {OutcomeKind.RESULT, OutcomeKind.CALL_ERROR}
-    invalid = outcome.kind is OutcomeKind.REJECTED and outcome.error_code != "queue_full"
+    invalid = outcome.kind is OutcomeKind.REJECTED and outcome.error_code != Reason.QUEUE_FULL
     if answered or invalid or now >= push.requested_at + GIVE_UP_AFTER:
         return None
     return now + pause(push.attempts, push.key, most_s=LONGEST_PAUSE_S)

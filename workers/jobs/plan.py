@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+from contracts.commands import Reason
 from contracts.envelope import OutcomeEnvelope, OutcomeKind
 from workers.jobs.lifecycle import EXPIRED, PENDING, UNCERTAIN, UNRESOLVED
 from workers.runtime.backoff import pause
@@ -93,7 +94,7 @@ def meaning(outcome: OutcomeEnvelope, *, fresh: bool) -> Ending:
         case OutcomeKind.CALL_ERROR:
             return Ending.FAILED
         case OutcomeKind.REJECTED:
-            if outcome.error_code != "queue_full":
+            if outcome.error_code != Reason.QUEUE_FULL:
                 return Ending.FAILED
             return Ending.NOT_SENT if fresh else Ending.ASK_AGAIN
         case OutcomeKind.OFFLINE if fresh:
