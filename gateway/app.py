@@ -8,7 +8,7 @@ import structlog
 from contracts import schemas
 from contracts.broker import BrokerLink, PrivateQueue
 from contracts.process.monitor import Monitor
-from contracts.topology import GATEWAYS
+from contracts.topology import GATEWAYS, SESSIONS
 from gateway.clock import Clock
 from gateway.connection import Connection
 from gateway.drain import SETTLE_SHARE, drain
@@ -31,7 +31,9 @@ class Gateway:
             settings.amqp_url.get_secret_value(),
             listener,
             name=f"ocpp-gateway {settings.gateway_id}",
-            private_queue=PrivateQueue(f"ocpp.gateway.{settings.gateway_id}", ((GATEWAYS, settings.gateway_id),)),
+            private_queue=PrivateQueue(
+                f"ocpp.gateway.{settings.gateway_id}", ((GATEWAYS, settings.gateway_id), (SESSIONS, ""))
+            ),
             heartbeat_s=settings.amqp_heartbeat_seconds,
         )
         listener.attach(self.link)
@@ -76,6 +78,7 @@ class Gateway:
         if self._server is not None:
             self._server.close()
         await drain(self.edge)
+        self.edge.announcements.leave()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.link.settled(), self.settings.drain_grace_seconds * SETTLE_SHARE)
         unsafe = sum(1 for _ in self.edge.relay.unconfirmed_transactions())
@@ -90,6 +93,7 @@ class Gateway:
             self._server = None
         for connection in self.edge.everyone():
             connection.abort("gateway ended")
+        self.edge.announcements.stop()
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()

@@ -6,7 +6,6 @@ session, its own write buffer or the in-flight window has no room; nothing that 
 
 import asyncio
 from collections.abc import Sequence
-from enum import IntEnum
 from typing import Protocol, cast
 
 import structlog
@@ -17,6 +16,7 @@ from websockets.typing import Subprotocol
 
 from contracts.versions import Version
 from gateway import frames
+from gateway.frames import Phase
 from gateway.handshake import NO_UPGRADE, Accepted, Refused
 from gateway.session import Session
 
@@ -26,16 +26,6 @@ SLICE_BYTES, DEFLATED_SLICE_BYTES = 16 * 1024, 1024
 
 _BAD_REQUEST = Refused(400, "bad_request", "not an HTTP request to upgrade")
 _TOO_LARGE = Refused(431, "large_request", "request line and headers are too large")
-
-
-class Phase(IntEnum):
-    """Where a connection is in its life."""
-
-    REQUEST = 0
-    VERDICT = 1
-    OPEN = 2
-    CLOSING = 3
-    GONE = 4
 
 
 class Front(Protocol):
@@ -53,7 +43,7 @@ class Front(Protocol):
     def text_received(self, connection: "Connection", session: Session, frame: bytes) -> None: ...
     def wait_for_room(self, connection: "Connection") -> None: ...
     def closing(self, connection: "Connection") -> None: ...
-    def lost(self, connection: "Connection", code: int, reason: str) -> None: ...
+    def lost(self, connection: "Connection") -> None: ...
 
 
 class Connection(asyncio.Protocol):
@@ -95,6 +85,12 @@ class Connection(asyncio.Protocol):
     def phase(self) -> Phase:
         return self._phase
 
+    @property
+    def farewell(self) -> tuple[int, str]:
+        """Close code and reason: of whoever said it first, or why the connection broke."""
+        code, reason = frames.farewell(self._ws)
+        return code, self._abort_reason or reason
+
     # from the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -133,8 +129,7 @@ class Connection(asyncio.Protocol):
             return
         self._phase = Phase.GONE
         self._held, self._backlog, self._partial = b"", (), None
-        code, reason = frames.farewell(self._ws)
-        self._front.lost(self, code, self._abort_reason or reason)
+        self._front.lost(self)
 
     # from the edge
 
@@ -164,11 +159,11 @@ class Connection(asyncio.Protocol):
         self._respond(self._ws.reject(refused.status, refused.detail + "\n"), refused)
         return True
 
-    def transmit(self, frame: bytes) -> None:
-        """Send a text frame; nothing happens once the connection is closing."""
+    def transmit(self, frame: bytes) -> bool:
+        """Send a text frame; False, and nothing happens, once the connection is closing."""
         ws = self._ws
         if ws.state is not OPEN or self._phase is not Phase.OPEN:
-            return
+            return False
         if ws.extensions:
             ws.send_text(frame)
             self._flush()
@@ -178,6 +173,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(frames.text_header(len(frame)) + frame)
         if not self._writable and self._transport.get_write_buffer_size() > 4 * self._front.write_buffer_bytes:
             self.abort("peer does not read")
+        return True
 
     def resume(self) -> None:
         """Go on reading if there is room again; hands on first what was held back."""

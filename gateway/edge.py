@@ -4,56 +4,31 @@ import asyncio
 import random
 from collections.abc import Iterable, Iterator, Sequence
 
-import structlog
-
 from contracts.envelope import CommandEnvelope, ReplyEnvelope
 from contracts.process.settings import Registration
-from contracts.versions import Version
 from gateway import handshake, metrics
+from gateway.announcements import Announcements
 from gateway.clock import Clock
 from gateway.commands import Command
 from gateway.connection import Connection
 from gateway.deadlines import Delay, Rounds, SessionDeadlines
 from gateway.dispatch import Dispatch
-from gateway.effects import Abandon, Effect, Notice, Noticed, Outcome, Transmit
+from gateway.effects import Abandon, Effect, Outcome, Transmit
 from gateway.effects import Relay as RelayEffect
 from gateway.handshake import Accepted, Refused
+from gateway.journal import Journal
 from gateway.outcomes import Outcomes
 from gateway.registration import Registrations, Standing
 from gateway.registry import Registry
 from gateway.relay import Relay
 from gateway.session import Session, SessionRules
 from gateway.settings import GatewaySettings, Validation
-from gateway.throttle import Throttle
+from gateway.takeover import Takeover
 
 REPLACED = 1008
 """Close code of a socket whose charge point has connected anew: a policy of ours, not an error of its own."""
 
 _SPARE_SOCKETS = 100
-LOGGED = {
-    Noticed.MALFORMED: "frame.malformed",
-    Noticed.CALL_TIMEOUT: "call.timeout",
-    Noticed.UNROUTABLE: "call.unroutable",
-    Noticed.RESULT_REFUSED: "result.refused",
-    Noticed.CALL_OVER_BOUND: "call.over_bound",
-}
-"""What sessions notice and an operator may want to follow; the other kinds are only counted."""
-
-
-class _Tally:
-    """Hot counts of one version; plain numbers here, told to the metrics at each tick."""
-
-    __slots__ = ("_version", "calls", "received", "sent")
-
-    def __init__(self, version: Version) -> None:
-        self._version = version.value
-        self.received = self.sent = self.calls = 0
-
-    def tell(self) -> None:
-        metrics.RECEIVED.labels(self._version).inc(self.received)
-        metrics.SENT.labels(self._version).inc(self.sent)
-        metrics.CALLS.labels(self._version).inc(self.calls)
-        self.received = self.sent = self.calls = 0
 
 
 class Edge:
@@ -76,6 +51,14 @@ class Edge:
             timeout=settings.registration_timeout_seconds,
             cache_seconds=settings.registration_cache_seconds,
         )
+        self.announcements = Announcements(
+            settings.gateway_id,
+            clock,
+            self.registry,
+            heartbeat_s=settings.heartbeat_seconds,
+            most_closed=2 * settings.max_connections,
+        )
+        self.takeover = Takeover(settings.gateway_id, self.registry, self.announcements, _replaced)
         self.dispatch = Dispatch(settings.gateway_id, clock, self.outcomes, self._find, self._offer)
         self._rules = SessionRules(
             call_timeout=settings.call_timeout_seconds,
@@ -90,12 +73,7 @@ class Edge:
         interval = settings.ping_interval_seconds
         self._rounds: Rounds[Connection] | None = Rounds(interval, clock.now()) if interval else None
         self._waiting_for_room: dict[Connection, None] = {}
-        # One each: a socket full of one kind of trouble must not hide the other kinds.
-        self._throttles = {event: Throttle(per_second=10) for event in ("handshake.refused", *LOGGED.values())}
-        self._opened: dict[str, float] = {}
-        self._log = structlog.get_logger()
-        self._tallies = {version.value: _Tally(version) for version in Version}
-        self._notices = {kind: metrics.NOTICED.labels(kind.value) for kind in Noticed}
+        self._journal = Journal()
 
     def everyone(self) -> Iterator[Connection]:
         """Every TCP connection."""
@@ -158,7 +136,7 @@ class Edge:
         return {"Retry-After": str(seconds + random.randint(0, seconds))}  # noqa: S311 - spreads the herd
 
     def text_received(self, connection: Connection, session: Session, frame: bytes) -> None:
-        self._tallies[session.version.value].received += 1
+        self._journal.tallies[session.version].received += 1
         self._perform(connection, session, session.frame_received(frame, self.clock.now()))
 
     def wait_for_room(self, connection: Connection) -> None:
@@ -170,26 +148,13 @@ class Edge:
         self._closings.add(connection, self.clock.now())
         self._end_session(connection)
 
-    def lost(self, connection: Connection, code: int, reason: str) -> None:
+    def lost(self, connection: Connection) -> None:
         """The TCP connection is gone."""
-        now = self.clock.now()
         self._handshakes.discard(connection)
         self._closings.discard(connection)
         self._end_session(connection)
-        session = connection.session
-        if session is None:
-            return
-        metrics.CLOSED.labels(str(code) if code < 3000 else "other").inc()
-        self._log.info(
-            "session.closed",
-            identity=session.identity,
-            session=session.session_id,
-            version=session.version.value,
-            code=code,
-            reason=reason,
-            calls=session.calls,
-            duration_s=round(now - self._opened.pop(session.session_id, now), 1),
-        )
+        if connection.session is not None:
+            self._journal.lost(connection.session, *connection.farewell, self.clock.now())
 
     # Receiver: from the relay
 
@@ -241,14 +206,13 @@ class Edge:
         self.relay.tick(now)
         self.outcomes.tick()
         self.registrations.tick(now)
-        for tally in self._tallies.values():
-            tally.tell()
-        metrics.WINDOW.set(len(self.relay))
-        metrics.WINDOW_BYTES.set(self.relay.size_bytes)
-        metrics.PAUSED.set(len(self._waiting_for_room))
-        for event, throttle in self._throttles.items():
-            if suppressed := throttle.take_suppressed():
-                self._log.warning("log.suppressed", of=event, lines=suppressed)
+        self.announcements.tick(now)
+        gauges = (
+            (metrics.WINDOW, len(self.relay)),
+            (metrics.WINDOW_BYTES, self.relay.size_bytes),
+            (metrics.PAUSED, len(self._waiting_for_room)),
+        )
+        self._journal.tick(gauges)
 
     def begin_drain(self) -> None:
         """Take no new sessions, Calls or commands; what is in flight goes on."""
@@ -273,10 +237,8 @@ class Edge:
             self._refuse(connection, refused, identity=accepted.identity)
 
     def _refuse(self, connection: Connection, refused: Refused, **who: str) -> None:
-        if connection.refuse(refused) and self._loggable("handshake.refused"):
-            self._log.info(
-                "handshake.refused", status=refused.status, reason=refused.reason, remote=connection.remote, **who
-            )
+        if connection.refuse(refused):
+            self._journal.refused(refused, connection.remote, self.clock.now(), **who)
 
     def _admit(self, connection: Connection, accepted: Accepted) -> None:
         unavailable = self.unavailable(accepted.identity)
@@ -294,22 +256,16 @@ class Edge:
             self.registry.next_epoch(self.clock.wall_ms(now)),
             self._rules,
         )
+        session.opened_at = now
         connection.session = session
         older = self.registry.add(connection, session)
-        if older is not None:
-            older.close(REPLACED, "replaced by a newer connection")
         if self._rounds is not None:
             self._rounds.add(connection)
-        self._opened[session.session_id] = now
-        metrics.ACCEPTED.labels(session.version.value).inc()
-        metrics.CONNECTIONS.labels(session.version.value).inc()
-        self._log.info(
-            "session.opened",
-            identity=session.identity,
-            session=session.session_id,
-            version=session.version.value,
-            remote=connection.remote,
-        )
+        remote = connection.remote
+        self._journal.opened(session, remote)
+        self.announcements.opened(session, remote)
+        if older is not None:
+            _replaced(older)
         connection.begin()
 
     def _end_session(self, connection: Connection) -> None:
@@ -320,11 +276,12 @@ class Edge:
         if self._rounds is not None:
             self._rounds.discard(connection)
         self.registry.remove(session)
-        metrics.CONNECTIONS.labels(session.version.value).dec()
+        self._journal.ended(session)
         self._perform(connection, session, session.close(self.clock.now()))
+        self.announcements.closed(session, *connection.farewell)
 
     def _perform(self, connection: Connection, session: Session, effects: Iterable[Effect]) -> None:
-        tally = self._tallies[session.version.value]
+        tally = self._journal.tallies[session.version]
         for effect in effects:
             if isinstance(effect, Transmit):
                 tally.sent += 1
@@ -337,18 +294,9 @@ class Edge:
             elif isinstance(effect, Outcome):
                 self.dispatch.ended(session, effect)
             else:
-                self._notice(session, effect)
+                self._journal.noticed(session, effect, self.clock.now())
         if session.deadline() < session.scheduled:
             self._deadlines.note(session, connection)
-
-    def _loggable(self, event: str) -> bool:
-        return self._throttles[event].passes(self.clock.now())
-
-    def _notice(self, session: Session, notice: Notice) -> None:
-        self._notices[notice.kind].inc()
-        event = LOGGED.get(notice.kind)
-        if event is not None and self._loggable(event):
-            self._log.warning(event, identity=session.identity, session=session.session_id, detail=notice.detail)
 
     def _resume_waiting(self) -> None:
         while self._waiting_for_room and self.relay.accepting:
@@ -367,6 +315,10 @@ class Edge:
         connection = self.registry.of_session(session.session_id)
         if connection is not None:
             self._perform(connection, session, session.command_received(command, self.clock.now()))
+
+
+def _replaced(connection: Connection) -> None:
+    connection.close(REPLACED, "replaced by a newer connection")
 
 
 def _held(owner: object) -> tuple[Connection, Session | None]:

@@ -1,6 +1,7 @@
-"""WebSocket details of this gateway: how the library is set up, and the two frames written without it."""
+"""WebSocket details of this gateway: phases, how the library is set up, and the two frames written without it."""
 
 import logging
+from enum import IntEnum
 
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.server import ServerProtocol
@@ -22,6 +23,16 @@ DEFLATE = [
 # Frames must not reach a log, and the gateway logs each session itself: the library has nothing to add.
 _SILENT = logging.getLogger("gateway.websockets")
 _SILENT.setLevel(logging.CRITICAL)
+
+
+class Phase(IntEnum):
+    """Where a connection is in its life."""
+
+    REQUEST = 0
+    VERDICT = 1
+    OPEN = 2
+    CLOSING = 3
+    GONE = 4
 
 
 def new_protocol(max_frame_bytes: int) -> ServerProtocol:

@@ -26,3 +26,8 @@ REPUBLISHED = Counter("ocpp_relay_republished_total", "Calls published again, by
 REPLIES_DROPPED = Counter("ocpp_reply_dropped_total", "Deliveries from workers that found no taker.", ["reason"])
 OUTCOMES_DROPPED = Counter("ocpp_outcome_dropped_total", "Command outcomes that could not be kept or told.", ["reason"])
 REGISTRATION = Counter("ocpp_registration_lookup_total", "Who-is-this lookups.", ["result"])
+
+TAKEN_OVER = Counter("ocpp_session_taken_over_total", "Sessions closed because another gateway holds a newer one.")
+ANNOUNCEMENTS_DROPPED = Counter(
+    "ocpp_announcement_dropped_total", "Closed sessions that will never be announced: too many waited for the broker."
+)

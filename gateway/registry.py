@@ -6,6 +6,9 @@ from typing import Generic, Protocol, TypeVar
 
 from gateway.session import Session
 
+MOST_EPOCH = 253_402_300_800_000
+"""The year 10000: larger ones are nonsense, and would leave no room above them."""
+
 
 class Holder(Protocol):
     """Whatever carries a session; here a connection."""
@@ -23,7 +26,8 @@ class Registry(Generic[H]):
     def __init__(self) -> None:
         self._by_identity: dict[str, H] = {}
         self._by_session: dict[str, H] = {}
-        self._last_epoch = 0
+        self.last_epoch = 0
+        """The largest that was given or heard."""
 
     def __len__(self) -> int:
         return len(self._by_session)
@@ -33,9 +37,14 @@ class Registry(Generic[H]):
         return iter(tuple(self._by_session.values()))
 
     def next_epoch(self, wall_ms: int) -> int:
-        """An epoch for a new session: milliseconds since 1970, and never the same or smaller than the last."""
-        self._last_epoch = max(wall_ms, self._last_epoch + 1)
-        return self._last_epoch
+        """An epoch for a new session: milliseconds since 1970, but always larger than any given or heard before."""
+        self.last_epoch = max(wall_ms, self.last_epoch + 1)
+        return self.last_epoch
+
+    def hear_epoch(self, epoch: int) -> None:
+        """Another gateway has given this epoch; what no clock can show is not followed."""
+        if self.last_epoch < epoch <= MOST_EPOCH:
+            self.last_epoch = epoch
 
     @staticmethod
     def new_session_id() -> str:

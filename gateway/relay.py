@@ -50,6 +50,7 @@ class Link(Protocol):
         correlation_id: str = "",
         reply_to: str = "",
         expiration_ms: int | None = None,
+        type: str = "",  # noqa: A002 - AMQP's own name for the property
     ) -> None: ...
 
 

@@ -60,6 +60,8 @@ class Session:
         "closed",
         "epoch",
         "identity",
+        "logged",
+        "opened_at",
         "scheduled",
         "session_id",
         "version",
@@ -73,6 +75,9 @@ class Session:
         self.calls = 0
         """Calls and SENDs taken so far."""
         self.closed = False
+        self.opened_at = 0.0
+        """For the shell: when it was opened, and whether its frames go to the frame log."""
+        self.logged = False
         self.scheduled = inf
         """For the shell: when it has arranged to call `tick`."""
         self._rules = rules

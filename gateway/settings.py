@@ -153,6 +153,14 @@ class GatewaySettings(ProcessSettings):
         description="enforce: invalid Calls get a CALLERROR; relay: workers judge. Billing data is always relayed.",
     )
 
+    heartbeat_seconds: float = Field(
+        2.0,
+        alias="OCPP_GATEWAY_HEARTBEAT_SECONDS",
+        ge=0.1,
+        le=60,
+        description="How often the gateway says that it lives; silent for three of these it counts as lost.",
+    )
+
     registration_timeout_seconds: float = Field(
         5.0, alias="OCPP_GATEWAY_REGISTRATION_TIMEOUT_SECONDS", gt=0, description="Time for the answer: who is this?"
     )

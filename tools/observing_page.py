@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prometheus_client.metrics import MetricWrapperBase
 
-from gateway.edge import LOGGED
+from gateway.journal import LOGGED
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "observing.md"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from contracts.broker import Delivery, Returned
 from contracts.envelope import CallEnvelope, CommandEnvelope, Envelope, ReplyEnvelope
 from contracts.errors import LinkDownError
-from contracts.topology import GATEWAYS
+from contracts.topology import GATEWAYS, SESSIONS
 from gateway.app import Gateway
 from gateway.listener import Listener
 
@@ -22,6 +22,7 @@ class Published:
     expiration_ms: int | None
     mandatory: bool
     persistent: bool
+    type: str = ""
 
     @property
     def call(self) -> CallEnvelope:
@@ -77,11 +78,12 @@ class MemoryLink:
         correlation_id: str = "",
         reply_to: str = "",
         expiration_ms: int | None = None,
+        type: str = "",  # noqa: A002 - AMQP's own name for the property
     ) -> None:
         if not self.up:
             raise LinkDownError("down")
         message = Published(
-            exchange, routing_key, body, token, correlation_id, reply_to, expiration_ms, mandatory, persistent
+            exchange, routing_key, body, token, correlation_id, reply_to, expiration_ms, mandatory, persistent, type
         )
         self.published.append(message)
         if self.auto and reply_to:
@@ -97,6 +99,10 @@ class MemoryLink:
     @property
     def calls(self) -> list[Published]:
         return [message for message in self.published if message.exchange == "ocpp.calls"]
+
+    @property
+    def announced(self) -> list[Published]:
+        return [message for message in self.published if message.exchange == SESSIONS]
 
     def confirm(self, message: Published) -> None:
         self.listener.confirmed(message.token)

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
 from contracts.envelope import AdmissionVerdict
-from gateway.connection import Phase
+from gateway.frames import Phase
 from tests.gateway.conftest import until
 from tests.gateway.station import (
     call,

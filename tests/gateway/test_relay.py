@@ -35,12 +35,12 @@ class Wire:
     published: list[Published] = field(default_factory=list)
 
     def publish(self, exchange, routing_key, body, *, token=None, mandatory=False, persistent=False,
-                correlation_id="", reply_to="", expiration_ms=None) -> None:  # fmt: skip
+                correlation_id="", reply_to="", expiration_ms=None, type="") -> None:  # fmt: skip  # noqa: A002
         if not self.up:
             raise LinkDownError
         self.published.append(
             Published(
-                exchange, routing_key, body, token, correlation_id, reply_to, expiration_ms, mandatory, persistent
+                exchange, routing_key, body, token, correlation_id, reply_to, expiration_ms, mandatory, persistent, type
             )
         )
 
