@@ -40,6 +40,7 @@ class Gateway:
         self.monitor = Monitor(settings.monitor_host, settings.monitor_port)
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._frame_log: asyncio.Task[None] | None = None
         self._log = structlog.get_logger()
         self.port = settings.listen_port
         """The port charge points use; the one really taken once started."""
@@ -66,6 +67,8 @@ class Gateway:
             asyncio.create_task(self.link.run(), name="broker-link"),
             asyncio.create_task(self._tick(), name="tick"),
         ]
+        if self.edge.frame_log.enabled:
+            self._frame_log = asyncio.create_task(self.edge.frame_log.run(), name="frame-log")
         self._log.info("gateway.started", gateway=settings.gateway_id, port=self.port, monitor_port=self.monitor.port)
 
     async def failed(self) -> BaseException | None:
@@ -80,7 +83,8 @@ class Gateway:
         await drain(self.edge)
         self.edge.announcements.leave()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.link.settled(), self.settings.drain_grace_seconds * SETTLE_SHARE)
+            async with asyncio.timeout(self.settings.drain_grace_seconds * SETTLE_SHARE):
+                await asyncio.gather(self.link.settled(), self.edge.frame_log.settled())
         unsafe = sum(1 for _ in self.edge.relay.unconfirmed_transactions())
         if unsafe:
             self._log.error("gateway.lost_calls", transaction_calls=unsafe)
@@ -94,7 +98,11 @@ class Gateway:
         for connection in self.edge.everyone():
             connection.abort("gateway ended")
         self.edge.announcements.stop()
+        self.edge.frame_log.stop()
         tasks, self._tasks = self._tasks, []
+        if self._frame_log is not None:
+            tasks.append(self._frame_log)
+            self._frame_log = None
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

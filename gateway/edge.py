@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 
 from contracts.envelope import CommandEnvelope, ReplyEnvelope
+from contracts.frame_log import Direction
 from contracts.process.settings import Registration
 from gateway import handshake, metrics
 from gateway.announcements import Announcements
@@ -15,6 +16,7 @@ from gateway.deadlines import Delay, Rounds, SessionDeadlines
 from gateway.dispatch import Dispatch
 from gateway.effects import Abandon, Effect, Outcome, Transmit
 from gateway.effects import Relay as RelayEffect
+from gateway.frame_log import FrameLog
 from gateway.handshake import Accepted, Refused
 from gateway.journal import Journal
 from gateway.outcomes import Outcomes
@@ -58,6 +60,7 @@ class Edge:
             heartbeat_s=settings.heartbeat_seconds,
             most_closed=2 * settings.max_connections,
         )
+        self.frame_log = FrameLog(settings, clock)
         self.takeover = Takeover(settings.gateway_id, self.registry, self.announcements, _replaced)
         self.dispatch = Dispatch(settings.gateway_id, clock, self.outcomes, self._find, self._offer)
         self._rules = SessionRules(
@@ -136,8 +139,11 @@ class Edge:
         return {"Retry-After": str(seconds + random.randint(0, seconds))}  # noqa: S311 - spreads the herd
 
     def text_received(self, connection: Connection, session: Session, frame: bytes) -> None:
+        now = self.clock.now()
         self._journal.tallies[session.version].received += 1
-        self._perform(connection, session, session.frame_received(frame, self.clock.now()))
+        if session.logged:
+            self.frame_log.record(session, Direction.IN, frame, now)
+        self._perform(connection, session, session.frame_received(frame, now))
 
     def wait_for_room(self, connection: Connection) -> None:
         self._waiting_for_room[connection] = None
@@ -257,6 +263,7 @@ class Edge:
             self._rules,
         )
         session.opened_at = now
+        session.logged = self.frame_log.selects(session.identity)
         connection.session = session
         older = self.registry.add(connection, session)
         if self._rounds is not None:
@@ -285,7 +292,8 @@ class Edge:
         for effect in effects:
             if isinstance(effect, Transmit):
                 tally.sent += 1
-                connection.transmit(effect.frame)
+                if connection.transmit(effect.frame) and session.logged:
+                    self.frame_log.record(session, Direction.OUT, effect.frame, self.clock.now())
             elif isinstance(effect, RelayEffect):
                 tally.calls += 1
                 self.relay.take(session, effect, connection)

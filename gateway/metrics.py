@@ -31,3 +31,9 @@ TAKEN_OVER = Counter("ocpp_session_taken_over_total", "Sessions closed because a
 ANNOUNCEMENTS_DROPPED = Counter(
     "ocpp_announcement_dropped_total", "Closed sessions that will never be announced: too many waited for the broker."
 )
+
+FRAMES_LOGGED = Counter("ocpp_frame_log_frames_total", "Frames handed to the frame log's stream.")
+FRAMES_DROPPED = Counter(
+    "ocpp_frame_log_dropped_total", "Frames that did not fit into the frame log's buffer, or that its stream refused."
+)
+FRAME_LOG_UP = Gauge("ocpp_frame_log_link_up", "1 while the frame log's own link to the broker is up.")

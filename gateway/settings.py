@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 
 from contracts.process.settings import ProcessSettings
+from gateway.masking import Masking
 
 
 class Validation(StrEnum):
@@ -15,6 +16,13 @@ class Validation(StrEnum):
 
     ENFORCE = "enforce"
     RELAY = "relay"
+
+
+class FrameLogSwitch(StrEnum):
+    """Whether OCPP frames go to the stream `ocpp.frames`."""
+
+    OFF = "off"
+    ON = "on"
 
 
 def default_gateway_id() -> str:
@@ -166,6 +174,24 @@ class GatewaySettings(ProcessSettings):
     )
     registration_cache_seconds: float = Field(
         30.0, alias="OCPP_GATEWAY_REGISTRATION_CACHE_SECONDS", ge=0, description="How long such an answer is believed."
+    )
+
+    frame_log: FrameLogSwitch = Field(
+        FrameLogSwitch.ON,
+        alias="OCPP_GATEWAY_FRAME_LOG",
+        description="on: every OCPP frame is logged to the stream ocpp.frames; off: none.",
+    )
+    frame_log_share: float = Field(
+        1.0,
+        alias="OCPP_GATEWAY_FRAME_LOG_SHARE",
+        ge=0,
+        le=1,
+        description="Share of the charge points whose frames are logged; each is logged wholly or not at all.",
+    )
+    frame_log_mask: Masking = Field(
+        Masking.ALL,
+        alias="OCPP_GATEWAY_FRAME_LOG_MASK",
+        description="all: credentials, idTags and idTokens are masked; credentials: only those; none: nothing.",
     )
 
     drain_grace_seconds: float = Field(

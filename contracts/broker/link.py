@@ -83,8 +83,13 @@ class BrokerLink:
         private_queue: PrivateQueue | None = None,
         heartbeat_s: int = 20,
         topology: Topology | None = TOPOLOGY,
+        beside: bool = False,
     ) -> None:
-        """Raises ValueError when the URL is not an AMQP URL."""
+        """Raises ValueError when the URL is not an AMQP URL.
+
+        `beside`: a link that the process can do without. It leaves the link metrics to the main one, and logs the
+        first failure of a row only.
+        """
         self._endpoint = BrokerEndpoint.parse(url)
         self._listener = listener
         self._name = name
@@ -92,6 +97,8 @@ class BrokerLink:
         self._private_queue = private_queue
         self._heartbeat_s = heartbeat_s
         self._topology = topology
+        self._beside = beside
+        self._failing = False
         self._log = structlog.get_logger().bind(broker=str(self._endpoint))
         self._wire: Wire | None = None
         self._generation = 0
@@ -135,8 +142,13 @@ class BrokerLink:
                     attempt = 0
                 wait_s = backoff_s(attempt, random.random())  # noqa: S311 - jitter, not a secret
                 attempt += 1
-                metrics.FAILED.inc()
-                self._log.warning("broker.disconnected", reason=reason, retry_in_s=round(wait_s, 2))
+                if not self._beside:
+                    metrics.FAILED.inc()
+                if not (self._beside and self._failing):
+                    self._log.warning(
+                        "broker.disconnected", name=self._name, reason=reason, retry_in_s=round(wait_s, 2)
+                    )
+                self._failing = True
                 await asyncio.sleep(wait_s)
         finally:
             self._went_down()
@@ -245,8 +257,10 @@ class BrokerLink:
             # publishers reads no more from us.
             answers = self._consume(wire)
             self._wire = wire
-            metrics.LINK_UP.set(1)
-            metrics.CONNECTED.inc()
+            self._failing = False
+            if not self._beside:
+                metrics.LINK_UP.set(1)
+                metrics.CONNECTED.inc()
             self._log.info("broker.connected", name=self._name)
             self._tell(self._listener.link_up)
             async with asyncio.timeout(RPC_TIMEOUT_S):
@@ -294,6 +308,7 @@ class BrokerLink:
         if self._wire is None:
             return
         self._wire = None
-        metrics.LINK_UP.set(0)
+        if not self._beside:
+            metrics.LINK_UP.set(0)
         self._tokens = {}
         self._tell(self._listener.link_down)

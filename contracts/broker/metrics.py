@@ -1,4 +1,4 @@
-"""What the broker link tells Prometheus; a process has one link, so there are no labels."""
+"""What the broker link tells Prometheus; a process has one main link, so there are no labels."""
 
 from prometheus_client import Counter, Gauge
 

@@ -24,6 +24,7 @@ def settings(**changes: object) -> GatewaySettings:
         "listen_port": 0,
         "monitor_host": "127.0.0.1",
         "monitor_port": 0,
+        "frame_log": "off",
         **changes,
     }
     return GatewaySettings.model_validate(values)
