@@ -78,7 +78,7 @@ class Showcase:
         undo.callback(self.stack.stop)
         self.stack.migrate()
         self.stack.run_worker_command("provision", str(DEMO))
-        self.tell("starting four workers and the gateway")
+        self.tell("starting five workers and the gateway")
         self.stack.start()
         own = None if isinstance(self.broker, GivenBroker) else self.broker
         self.supervisor = Supervisor(self.stack.processes, own, self.tell)

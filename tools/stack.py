@@ -15,7 +15,7 @@ from tools.nodes.loopback import open_url
 from tools.nodes.ports import free_ports
 
 ROOT = Path(__file__).parents[1]
-SERVICES = ("authorization", "metering", "firmware", "diagnostics")
+SERVICES = ("authorization", "metering", "firmware", "diagnostics", "commands")
 START_TIMEOUT_S = 60.0
 
 
@@ -108,7 +108,7 @@ class OwnProcess:
 
 
 class Stack:
-    """Gateways and the four workers on a given broker and database. `stop` ends them all, in order."""
+    """Gateways and the five workers on a given broker and database. `stop` ends them all, in order."""
 
     def __init__(
         self,

@@ -47,6 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     for service in RELAY_SERVICES:
         command = commands.add_parser(service.value, help=f"serve the Calls of {service.value} until SIGTERM")
         command.set_defaults(run=_serve, service=service)
+    command = commands.add_parser(Service.COMMANDS.value, help="bring commands to charge points until SIGTERM")
+    command.set_defaults(run=_serve, service=Service.COMMANDS)
     command = commands.add_parser("migrate", help="bring the database's tables to this version's")
     command.set_defaults(run=_migrate)
     command = commands.add_parser("check-config", help="list all settings, and what is wrong with them")

@@ -34,3 +34,25 @@ effects_dropped = Counter("ocpp_worker_effects_dropped_total", "Work after a com
 store_reachable = Gauge("ocpp_worker_store_reachable", "1 while the database answers")
 parked = Counter("ocpp_worker_parked_messages_total", "Transaction messages stored for repair", ["reason"])
 irregular = Counter("ocpp_worker_irregularities_total", "Irregularities tolerated in transaction messages", ["flag"])
+
+command_outcomes = Counter(
+    "ocpp_commands_outcomes_total", "Direct commands of backends and workers that ended", ["outcome", "reason"]
+)
+command_seconds = Histogram(
+    "ocpp_commands_outcome_seconds",
+    "From the dispatch of a command to a gateway to its outcome",
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 600),
+)
+command_untold = Counter("ocpp_commands_untold_total", "Outcomes and receipts that reached no reply queue", ["reason"])
+command_redelivered = Counter(
+    "ocpp_commands_redelivered_total", "Commands delivered again, by what is known of them", ["known"]
+)
+commands_outstanding = Gauge("ocpp_commands_outstanding", "Commands dispatched or waiting for the directory")
+directory_sessions = Gauge("ocpp_commands_directory_sessions", "Connected charge points in the directory")
+directory_gateways = Gauge("ocpp_commands_directory_gateways", "Gateways in the directory")
+gateways_lost = Counter("ocpp_commands_gateways_lost_total", "Gateways that fell silent or had no queue", ["how"])
+snapshot_seconds = Histogram(
+    "ocpp_commands_snapshot_seconds",
+    "From asking all gateways for their sessions to a complete directory",
+    buckets=(1, 1.2, 1.5, 2, 3, 4, 5, 6),
+)

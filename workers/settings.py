@@ -56,10 +56,18 @@ class WorkerSettings(ProcessSettings):
         35.0,
         alias="OCPP_WORKER_COMMAND_TIMEOUT_SECONDS",
         gt=0,
+        le=590,
         description="How long a command of a worker's own, such as initial configuration, may take.",
     )
     commands_outstanding: int = Field(
         500, alias="OCPP_WORKER_COMMANDS_OUTSTANDING", ge=1, description="Most commands of a worker's own under way."
+    )
+    commands_prefetch: int = Field(
+        1000,
+        alias="OCPP_WORKER_COMMANDS_PREFETCH",
+        ge=1,
+        le=20_000,
+        description="Most commands outstanding in each of the four shards; the broker keeps the rest.",
     )
     heartbeat_interval_seconds: int = Field(
         300,

@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 
-from contracts import topology
+from contracts import announcements, topology
+from contracts.announcements import Announcement, Heartbeat, Opened
 from contracts.broker import BrokerLink, Consumer, Delivery, PrivateQueue, Returned
 from contracts.envelope import CallEnvelope, CommandEnvelope, OutcomeEnvelope, ReplyEnvelope
 from contracts.versions import Version
@@ -35,8 +36,10 @@ class Caller:
             self,
             name="test gateway",
             consumers=(Consumer(topology.DEAD_LETTERS),),
-            private_queue=PrivateQueue("test.replies", ((topology.GATEWAYS, GATEWAY),)),
+            private_queue=PrivateQueue("test.replies", ((topology.GATEWAYS, GATEWAY), (topology.SESSIONS, ""))),
         )
+        self.sessions: dict[str, Opened] = {}
+        """Who is connected here: whoever a Call was published for."""
         self.replies: dict[str, list[ReplyEnvelope]] = {}
         self.dead: list[Delivery] = []
         self.commands: list[CommandEnvelope] = []
@@ -59,6 +62,7 @@ class Caller:
         """Publish a Call; its correlation id."""
         number = next(self._numbers)
         correlation_id = f"{session}:{number}"
+        self.connect(Opened(identity, session, epoch, version, "127.0.0.1", int(time.time() * 1000)))
         envelope = CallEnvelope(
             identity=identity,
             version=version,
@@ -74,6 +78,17 @@ class Caller:
         )
         self.publish_body(version, action, envelope.encode(), correlation_id, reply=reply)
         return correlation_id
+
+    def connect(self, opened: Opened) -> None:
+        """Announce a session, unless it is known."""
+        known = self.sessions.get(opened.identity)
+        if known is None or known.session != opened.session:
+            self.sessions[opened.identity] = opened
+            self._announce(Announcement(GATEWAY, (opened,)), topology.SESSIONS, "")
+
+    def _announce(self, announcement: Announcement | Heartbeat, exchange: str, key: str) -> None:
+        kind = announcements.SESSIONS_TYPE if isinstance(announcement, Announcement) else announcements.HEARTBEAT_TYPE
+        self.link.publish(exchange, key, announcement.encode(), type=kind)
 
     def publish_body(
         self, version: Version, action: str, body: bytes, correlation_id: str, *, reply: bool = True
@@ -103,7 +118,10 @@ class Caller:
 
     # the link's listener
 
-    def link_up(self) -> None: ...
+    def link_up(self) -> None:
+        # The one sign of life that lasts for a test.
+        self._announce(Heartbeat(GATEWAY, 0, 0, 3_600_000), topology.SESSIONS, "")
+
     def link_down(self) -> None: ...
     def confirmed(self, token: object) -> None: ...
     def refused(self, token: object) -> None: ...
@@ -116,7 +134,12 @@ class Caller:
         if delivery.queue == topology.DEAD_LETTERS:
             self.dead.append(delivery)
             self.link.ack(delivery)
-        elif delivery.routing_key == GATEWAY:
+        elif delivery.exchange == topology.SESSIONS:
+            if delivery.type == announcements.SNAPSHOT_REQUEST_TYPE:
+                held = tuple(self.sessions.values())
+                self._announce(Announcement(GATEWAY, held, snapshot=True, last=True), "", delivery.reply_to)
+                self._announce(Heartbeat(GATEWAY, len(held), 0, 3_600_000), "", delivery.reply_to)
+        elif delivery.exchange == topology.GATEWAYS:
             command = CommandEnvelope.decode(delivery.body)
             self.commands.append(command)
             outcome = self.answer_command(command)

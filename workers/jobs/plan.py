@@ -19,7 +19,7 @@ from workers.store.jobs import Job
 UNCERTAIN_HOLD = timedelta(days=7)
 """How long after its deadline an uncertain job waits for a status: updates may be scheduled days ahead."""
 
-_NOT_EVEN_PUBLISHED = frozenset({"broker_unavailable", "store_unavailable"})
+_NOT_EVEN_TAKEN = frozenset({"broker_unavailable", "not_taken"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def next_step(job: Job, session: str | None, now: datetime) -> Plan:
 
 
 def meaning(outcome: OutcomeEnvelope, *, fresh: bool) -> Ending:
-    """What an outcome says about the request. Outcomes without a gateway are the Commander's own."""
+    """What an outcome says about the request. Timeouts and unknowns without a gateway are no gateway's word."""
     from_gateway = bool(outcome.gateway)
     match outcome.kind:
         case OutcomeKind.RESULT:
@@ -100,7 +100,7 @@ def meaning(outcome: OutcomeEnvelope, *, fresh: bool) -> Ending:
         case OutcomeKind.OFFLINE if fresh:
             return Ending.NOT_SENT
         case OutcomeKind.OFFLINE:
-            return Ending.ASK_AGAIN if outcome.error_code in _NOT_EVEN_PUBLISHED else Ending.UNCERTAIN
+            return Ending.ASK_AGAIN if outcome.error_code in _NOT_EVEN_TAKEN else Ending.UNCERTAIN
         case OutcomeKind.EXPIRED:
             return Ending.NOT_SENT if fresh or from_gateway else Ending.ASK_AGAIN
         case OutcomeKind.TIMEOUT | OutcomeKind.UNKNOWN:

@@ -44,6 +44,10 @@ def definition_of(service: Service, settings: WorkerSettings) -> ServiceDefiniti
     return definition
 
 
+def _calls_consumer(definition: ServiceDefinition, *, prefetch: int) -> list[Consumer]:
+    return [Consumer(topology.calls_queue(definition.service), prefetch)] if definition.takes_calls else []
+
+
 class Application:
     """One service of one process; it is the broker link's listener.
 
@@ -65,32 +69,44 @@ class Application:
         self._now = now
         self._service = definition.service.value
         self._log = structlog.get_logger().bind(service=self._service)
-        lanes = settings.lanes_for(store.dialect)
+        plan = definition.attachment
+        lanes = settings.lanes_for(store.dialect) if definition.takes_calls else 0
+        queues = definition.request_queues()
         self._link = BrokerLink(
             settings.amqp_url.get_secret_value(),
             self,
             name=f"ocpp-worker {self._service}",
             consumers=(
-                Consumer(topology.calls_queue(definition.service), prefetch=2 * lanes * settings.batch_calls),
-                *(Consumer(queue, prefetch=100) for queue in definition.requests),
+                *_calls_consumer(definition, prefetch=2 * lanes * settings.batch_calls),
+                *(Consumer(queue, prefetch=max(100, 2 * definition.together.get(queue, 1))) for queue in queues),
+                *(() if plan is None else plan.consumers),
             ),
-            private_queue=PrivateQueue(f"ocpp.outcomes.{self._service}"),
+            private_queue=PrivateQueue(f"ocpp.outcomes.{self._service}", () if plan is None else plan.bindings),
             heartbeat_s=settings.amqp_heartbeat_seconds,
         )
-        self._commander = Commander(self._link, store, outstanding=settings.commands_outstanding)
+        self._attachment = None if plan is None else plan.make(self._link)
+        self._own_queues = frozenset(() if plan is None else (consumer.queue for consumer in plan.consumers))
+        self._commander = Commander(self._link, outstanding=settings.commands_outstanding)
         self._publisher = Publisher(self._link)
         self._context = ServiceContext(store, self._commander, self._publisher, settings, now)
         self._effects = EffectRunner(self._service, side_by_side=settings.commands_outstanding)
         gate = RegistrationGate(create_unknown=settings.registration is Registration.OPEN)
         calls = CallAttempt(definition, store, gate, now)
         self._lanes = [self._lane(calls, settings.batch_calls) for _ in range(lanes)]
-        self._requests = self._lane(RequestAttempt(definition.requests, store, now), 1)
+        self._requests = {
+            queue: self._lane(RequestAttempt(handler, store, now), definition.together.get(queue, 1))
+            for queue, handler in queues.items()
+        }
+        """A lane for each queue: what is slow in one must not hold up the others."""
         self._connection = 0
         self._store_problem: str | None = "not checked yet"
         self.monitor = Monitor(settings.monitor_host, settings.monitor_port)
         self.monitor.ready("broker", lambda: None if self._link.up else "not connected")
         self.monitor.ready("store", lambda: self._store_problem)
         self.monitor.ready("lanes", self._stuck)
+        if self._attachment is not None:
+            for name, check in self._attachment.checks().items():
+                self.monitor.ready(name, check)
         self.ready = asyncio.Event()
         """Set while the broker link is up."""
 
@@ -117,7 +133,7 @@ class Application:
         self._log.info(
             "worker.started", monitor_port=self.monitor.port, lanes=len(self._lanes), store=self._store.dialect
         )
-        lanes = [asyncio.create_task(lane.run()) for lane in (*self._lanes, self._requests)]
+        lanes = [asyncio.create_task(lane.run()) for lane in self._all_lanes()]
         beside = [asyncio.create_task(work) for work in self._beside()]
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -130,7 +146,7 @@ class Application:
                 self._log.error("worker.failed", exc_info=task.exception())
             return 1 if failed else 0
         finally:
-            for lane in (*self._lanes, self._requests):
+            for lane in self._all_lanes():
                 lane.close()
             for task in (stopping, *lanes, *beside):
                 task.cancel()
@@ -138,45 +154,59 @@ class Application:
             await self.monitor.stop()
             self._log.info("worker.stopped")
 
+    def _all_lanes(self) -> list[Lane]:
+        return [*self._lanes, *self._requests.values()]
+
     def _stuck(self) -> str | None:
         """A database that answers may still take no work: a full disk, a lock, a missing right."""
-        since = [lane.paused_since for lane in (*self._lanes, self._requests) if lane.paused_since is not None]
+        since = [lane.paused_since for lane in self._all_lanes() if lane.paused_since is not None]
         stuck = bool(since) and time.monotonic() - min(since) > STUCK_AFTER_S
         return "the store takes no work" if stuck else None
 
     def _beside(self) -> list[Coroutine[Any, Any, None]]:
         background = [self._kept_running(work) for work in self._definition.background]
-        return [self._link.run(), self._effects.run(self._context), self._watch_store(), *background]
+        attached = [] if self._attachment is None else [self._attachment.run(self._context)]
+        return [*attached, self._link.run(), self._effects.run(self._context), self._watch_store(), *background]
 
     async def _finish(self, lanes: list[asyncio.Task[None]]) -> None:
         self._log.info("worker.stopping", waiting=sum(map(len, self._lanes)))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.grace_seconds):
                 await self._link.cancel_consumers()
-                for lane in (*self._lanes, self._requests):
+                for lane in self._all_lanes():
                     lane.drain()
-                await asyncio.wait(lanes)
+                if lanes:
+                    await asyncio.wait(lanes)
+                if self._attachment is not None:
+                    await self._attachment.drain()
                 await self._link.settled()
 
     # the link's listener
 
     def link_up(self) -> None:
         self._connection += 1
+        if self._attachment is not None:
+            self._attachment.link_up()
         self.ready.set()
 
     def link_down(self) -> None:
         self._connection += 1  # what is in hand belongs to the past from now on
         self.ready.clear()
-        for lane in (*self._lanes, self._requests):
+        for lane in self._all_lanes():
             lane.drop_waiting()
+        if self._attachment is not None:
+            self._attachment.link_down()
         self._commander.link_lost()
         self._publisher.link_lost()
 
     def delivered(self, delivery: Delivery) -> None:
         if delivery.queue == self._link.reply_queue:
-            self._commander.answered(delivery)
-        elif delivery.queue in self._definition.requests:
-            self._requests.add(Work(delivery, self._connection))
+            if self._attachment is None or not self._attachment.private(delivery):
+                self._commander.answered(delivery)
+        elif self._attachment is not None and delivery.queue in self._own_queues:
+            self._attachment.delivered(delivery)
+        elif delivery.queue in self._requests:
+            self._requests[delivery.queue].add(Work(delivery, self._connection))
         else:
             self._take_call(delivery)
 
@@ -195,15 +225,21 @@ class Application:
         metrics.waiting.labels(self._service).set(sum(map(len, self._lanes)))
 
     def returned(self, message: Returned) -> None:
-        self._commander.returned(message)
+        if self._attachment is None or not self._attachment.returned(message):
+            self._commander.returned(message)
 
     def confirmed(self, token: object) -> None:
         """Replies need no confirm (no token): the ack that follows them on the same channel does that."""
         self._publisher.confirmed(token)
+        if self._attachment is not None:
+            self._attachment.confirmed(token)
 
     def refused(self, token: object) -> None:
         """A reply that its queue has no room for is lost with the gateway's own bound; nothing to do about it here."""
+        self._commander.refused(token)
         self._publisher.refused(token)
+        if self._attachment is not None:
+            self._attachment.refused(token)
 
     def flow_changed(self) -> None:
         """Replies are bounded by the prefetch."""

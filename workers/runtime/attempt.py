@@ -1,6 +1,6 @@
 """One attempt at a batch: everything in one database transaction, nothing said before it is committed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from time import perf_counter
@@ -9,12 +9,21 @@ import orjson
 
 from contracts import actions
 from contracts.broker import Delivery
-from contracts.envelope import ReplyEnvelope
+from contracts.envelope import Envelope, ReplyEnvelope
 from contracts.schemas import Part, outbound_violation
 from contracts.versions import ErrorKind
 from workers import metrics
 from workers.errors import InvalidReplyError
-from workers.runtime.calls import Answer, Effect, IncomingCall, Refusal, Reply, RequestHandler, ServiceDefinition
+from workers.runtime.calls import (
+    Answer,
+    DeliveryHandler,
+    Effect,
+    IncomingCall,
+    Refusal,
+    Reply,
+    ServiceDefinition,
+    Written,
+)
 from workers.runtime.gate import RegistrationGate, closed_reason
 from workers.store.engine import Store, StoreTransaction
 from workers.store.parking import park
@@ -31,9 +40,9 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """What a committed attempt leaves to do: a body to send back for each Work (None: nothing), and effects."""
+    """What a committed attempt leaves to do: what to send back for each Work (None: nothing), and effects."""
 
-    bodies: Sequence[bytes | None]
+    answers: Sequence[Written | None]
     outcomes: Sequence[str]
     effects: Sequence[Effect]
 
@@ -54,7 +63,7 @@ class CallAttempt:
         now = self._now()
         # A Call may have waited since it came, for the database above all: it is answered by the time it is now.
         calls = [replace(work.call, handled_at=now) for work in batch if work.call is not None]
-        bodies: list[bytes | None] = []
+        answers: list[Written | None] = []
         outcomes: list[str] = []
         service = self._definition.service.value
         began = perf_counter()
@@ -62,11 +71,11 @@ class CallAttempt:
             registrations = await self._gate.admit(transaction, calls, now)
             for call in calls:
                 reply = await self._decide(call, registrations.get(call.identity), transaction)
-                bodies.append(None if _is_send(call) else _encode(call, reply))
+                answers.append(None if _is_send(call) else _written(_encode(call, reply)))
                 outcomes.append(reply.kind.value if isinstance(reply, Refusal) else "answered")
         metrics.commit_seconds.labels(service).observe(perf_counter() - began)
         metrics.batch_calls.labels(service).observe(len(batch))
-        return Attempted(bodies, outcomes, tuple(transaction.effects))
+        return Attempted(answers, outcomes, tuple(transaction.effects))
 
     async def _decide(self, call: IncomingCall, registered: str | None, transaction: StoreTransaction) -> Reply:
         closed = closed_reason(call.action, registered)
@@ -83,27 +92,34 @@ class CallAttempt:
 
 
 class RequestAttempt:
-    """Handles deliveries of request queues: admission queries and job requests, one at a time."""
+    """Handles deliveries of one request queue, such as admission queries, job requests or an operator's."""
 
-    def __init__(self, handlers: Mapping[str, RequestHandler], store: Store, now: Callable[[], datetime]) -> None:
-        self._handlers = handlers
+    def __init__(self, handler: DeliveryHandler, store: Store, now: Callable[[], datetime]) -> None:
+        self._handler = handler
         self._store = store
         self._now = now
 
     async def run(self, batch: Sequence[Work]) -> Attempted:
         """Raises EnvelopeError for a body that cannot be read; else as `CallAttempt.run`."""
-        bodies: list[bytes | None] = []
+        answers: list[Written | None] = []
         async with self._store.transaction() as transaction:
             for work in batch:
-                handler = self._handlers[work.delivery.queue]
-                answer = await handler(work.delivery.body, self._now(), transaction)
-                bodies.append(None if answer is None else answer.encode())
-        return Attempted(bodies, ["answered"] * len(bodies), tuple(transaction.effects))
+                answer = await self._handler(work.delivery, self._now(), transaction)
+                answers.append(_written(answer.encode()) if isinstance(answer, Envelope) else answer)
+        return Attempted(answers, ["answered"] * len(answers), tuple(transaction.effects))
 
 
-def refusal_body(kind: ErrorKind, description: str) -> bytes:
+def refusal(kind: ErrorKind, description: str) -> Written:
     """The reply that becomes a CALLERROR."""
+    return _written(_refusal_body(kind, description))
+
+
+def _refusal_body(kind: ErrorKind, description: str) -> bytes:
     return ReplyEnvelope(error_kind=kind, description=description).encode()
+
+
+def _written(envelope: bytes) -> Written:
+    return Written(envelope, "application/msgpack")
 
 
 def _is_send(call: IncomingCall) -> bool:
@@ -113,7 +129,7 @@ def _is_send(call: IncomingCall) -> bool:
 
 def _encode(call: IncomingCall, reply: Reply) -> bytes:
     if isinstance(reply, Refusal):
-        return refusal_body(reply.kind, reply.description)
+        return _refusal_body(reply.kind, reply.description)
     _check(call, reply)
     return ReplyEnvelope(payload=orjson.dumps(reply.payload)).encode()
 

@@ -7,13 +7,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from contracts.actions import TRANSACTION_ACTIONS, Service
+from contracts.broker import Delivery
 from contracts.envelope import CallEnvelope, Envelope
 from contracts.schemas import Violation
+from contracts.topology import RELAY_SERVICES
 from contracts.versions import ErrorKind, Version
 from workers.runtime.reading import MOST_LEVELS, cut_depth
 from workers.store.engine import StoreTransaction
 
 if TYPE_CHECKING:
+    from workers.runtime.attachment import AttachmentPlan
     from workers.runtime.context import ServiceContext
 
 
@@ -99,8 +102,22 @@ Reply = Answer | Refusal
 Handler = Callable[[IncomingCall, StoreTransaction], Awaitable[Reply]]
 """Runs inside a database transaction that other Calls share: it must leave nothing half done when it raises."""
 
-RequestHandler = Callable[[bytes, datetime, StoreTransaction], Awaitable[Envelope | None]]
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The answer to a request, already in the content type that the asker wants."""
+
+    body: bytes
+    content_type: str
+    type: str = ""
+    """The AMQP property."""
+
+
+RequestHandler = Callable[[bytes, datetime, StoreTransaction], Awaitable[Envelope | Written | None]]
 """Answers one delivery of a request queue (body, now, transaction); EnvelopeError dead-letters the delivery."""
+
+DeliveryHandler = Callable[[Delivery, datetime, StoreTransaction], Awaitable[Envelope | Written | None]]
+"""The same for whoever must see the delivery's properties, such as its content type."""
 
 Effect = Callable[["ServiceContext"], Awaitable[None]]
 """What is to happen once the transaction is committed, such as a command to the charge point."""
@@ -120,6 +137,24 @@ class ServiceDefinition:
     handlers: Mapping[tuple[Version, str], Handler]
     requests: Mapping[str, RequestHandler] = field(default_factory=dict)
     background: tuple[BackgroundWork, ...] = ()
+    deliveries: Mapping[str, DeliveryHandler] = field(default_factory=dict)
+    """Further request queues, whose handlers see the whole delivery."""
+    together: Mapping[str, int] = field(default_factory=dict)
+    """Request queues of which so many deliveries share a transaction; one each where it is not said."""
+    attachment: "AttachmentPlan | None" = None
+
+    @property
+    def takes_calls(self) -> bool:
+        """Whether there is a queue of Calls for this service."""
+        return self.service in RELAY_SERVICES
+
+    def request_queues(self) -> dict[str, DeliveryHandler]:
+        """Every request queue and its handler."""
+        return {**{queue: _of_body(handler) for queue, handler in self.requests.items()}, **self.deliveries}
+
+
+def _of_body(handler: RequestHandler) -> DeliveryHandler:
+    return lambda delivery, now, transaction: handler(delivery.body, now, transaction)
 
 
 def refused(call: IncomingCall, kind: ErrorKind, description: str) -> Refusal:

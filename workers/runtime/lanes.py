@@ -20,7 +20,8 @@ from contracts.errors import EnvelopeError, LinkDownError
 from contracts.versions import ErrorKind
 from workers import metrics
 from workers.errors import InvalidReplyError, StoreUnavailableError
-from workers.runtime.attempt import Attempted, CallAttempt, RequestAttempt, Work, refusal_body
+from workers.runtime.attempt import Attempted, CallAttempt, RequestAttempt, Work, refusal
+from workers.runtime.calls import Written
 from workers.runtime.effects import EffectRunner
 
 HANDLER_TRIES = 5
@@ -137,9 +138,9 @@ class Lane:
 
     def _finish(self, batch: list[Work], done: Attempted) -> None:
         now = time.time()
-        for work, body, outcome in zip(batch, done.bodies, done.outcomes, strict=True):
-            if body is not None:
-                self._reply(work, body)
+        for work, answer, outcome in zip(batch, done.answers, done.outcomes, strict=True):
+            if answer is not None:
+                self._reply(work, answer)
             self._link.ack(work.delivery)
             action = "request" if work.call is None else _action_label(work, outcome)
             _handled(self._service, action, outcome).inc()
@@ -148,14 +149,23 @@ class Lane:
         for effect in done.effects:
             self._effects.add(effect)
 
-    def _reply(self, work: Work, body: bytes) -> None:
+    def _reply(self, work: Work, answer: Written) -> None:
         delivery = work.delivery
         if not delivery.reply_to or work.connection != self._connection():
             return
         try:
-            self._link.publish("", delivery.reply_to, body, correlation_id=delivery.correlation_id)
+            self._link.publish(
+                "",
+                delivery.reply_to,
+                answer.body,
+                correlation_id=delivery.correlation_id,
+                type=answer.type,
+                content_type=answer.content_type,
+            )
         except LinkDownError:
             return  # not acked either: it comes again, and its reply with it
+        except ValueError:  # an address that no AMQP client could have written
+            self._log.warning("reply.unaddressable", queue=delivery.queue)
 
     def _poisoned(self, work: Work, error: Exception) -> None:
         tries = work.delivery.delivery_count + 1
@@ -177,7 +187,7 @@ class Lane:
             self._requeue_later(work, tries)
             return
         if call is not None and not call.is_transaction:
-            self._reply(work, refusal_body(ErrorKind.INTERNAL, "the request could not be processed"))
+            self._reply(work, refusal(ErrorKind.INTERNAL, "the request could not be processed"))
         metrics.dead_lettered.labels(self._service, "envelope" if isinstance(error, EnvelopeError) else "poison").inc()
         self._link.reject(work.delivery, requeue=False)
 

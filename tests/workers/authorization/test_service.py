@@ -12,6 +12,7 @@ from contracts import topology
 from contracts.envelope import AdmissionQuery, OutcomeEnvelope, OutcomeKind
 from contracts.versions import ErrorKind, Version
 from tests.support.calling import GATEWAY, caller_on, until
+from tests.support.commanding import bringing_commands
 from tests.support.serving import serving, worker_settings
 from tests.support.worker_store import all_rows, migrated_store
 from workers.authorization.service import service
@@ -70,7 +71,11 @@ async def world(amqp_url, database_url, **settings) -> Any:
     async with migrated_store(database_url) as store:
         async with store.transaction() as transaction:
             await apply_plan(transaction, read_plan(PLAN), datetime.now(UTC))
-        async with serving(service(config), config, store), caller_on(amqp_url) as caller:
+        async with (
+            bringing_commands(amqp_url, store),
+            serving(service(config), config, store),
+            caller_on(amqp_url) as caller,
+        ):
             yield caller, store
 
 

@@ -10,9 +10,11 @@ import pytest
 
 from contracts.actions import Service
 from contracts.envelope import OutcomeKind
+from tests.support.commanding import bringing_commands
 from tests.support.job_caller import job_caller_on
 from tests.support.serving import serving, worker_settings
 from tests.support.worker_store import migrated_store
+from workers.commands import dispatching
 from workers.jobs import dispatch
 from workers.runtime import backoff, due_work
 from workers.runtime.application import Application, definition_of
@@ -34,6 +36,7 @@ SIGNED: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(due_work, "POLL_S", 0.05)
+    monkeypatch.setattr(dispatching, "PATIENCE_MS", 300)
     monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 0.05)
     monkeypatch.setattr(dispatch, "LEASE_MARGIN", timedelta(seconds=0.2))
 
@@ -64,7 +67,7 @@ async def crashing(service: Service, store: Store, settings: WorkerSettings) -> 
 @asynccontextmanager
 async def working(service: Service, store: Store, amqp_url: str) -> AsyncIterator[None]:
     settings = worker_settings(amqp_url)
-    async with serving(definition_of(service, settings), settings, store):
+    async with bringing_commands(amqp_url, store), serving(definition_of(service, settings), settings, store):
         yield
 
 
@@ -140,7 +143,11 @@ async def test_an_unreachable_charge_points_job_expires_at_its_deadline(amqp_url
 
 async def test_after_a_crash_the_same_command_goes_to_the_same_session_again(amqp_url, database_url):
     settings = worker_settings(amqp_url, command_timeout_seconds=1.0)
-    async with migrated_store(database_url) as store, job_caller_on(amqp_url, None, ACCEPTED) as edge:
+    async with (
+        migrated_store(database_url) as store,
+        bringing_commands(amqp_url, store),
+        job_caller_on(amqp_url, None, ACCEPTED) as edge,
+    ):
         async with crashing(Service.FIRMWARE, store, settings):
             await edge.call("FirmwareStatusNotification", {"status": "Idle"})
             await edge.request_job(Service.FIRMWARE, "job-1", "SignedUpdateFirmware", SIGNED)
@@ -153,7 +160,11 @@ async def test_after_a_crash_the_same_command_goes_to_the_same_session_again(amq
 
 async def test_after_a_crash_a_session_that_is_gone_leaves_the_statuses_to_decide(amqp_url, database_url):
     settings = worker_settings(amqp_url, command_timeout_seconds=1.0)
-    async with migrated_store(database_url) as store, job_caller_on(amqp_url, None, OFFLINE) as edge:
+    async with (
+        migrated_store(database_url) as store,
+        bringing_commands(amqp_url, store),
+        job_caller_on(amqp_url, None, OFFLINE) as edge,
+    ):
         async with crashing(Service.FIRMWARE, store, settings):
             await edge.call("FirmwareStatusNotification", {"status": "Idle"})
             await edge.request_job(Service.FIRMWARE, "job-1", "SignedUpdateFirmware", SIGNED)

@@ -87,7 +87,8 @@ def test_a_job_under_way_needs_nothing():
         (OutcomeKind.REJECTED, "g", "queue_full", False, Ending.ASK_AGAIN),
         (OutcomeKind.OFFLINE, "g", "not_here", True, Ending.NOT_SENT),
         (OutcomeKind.OFFLINE, "g", "not_here", False, Ending.UNCERTAIN),
-        (OutcomeKind.OFFLINE, "", "gateway_gone", False, Ending.UNCERTAIN),
+        (OutcomeKind.OFFLINE, "", "not_connected", False, Ending.UNCERTAIN),
+        (OutcomeKind.OFFLINE, "", "not_taken", False, Ending.ASK_AGAIN),
         (OutcomeKind.OFFLINE, "", "broker_unavailable", False, Ending.ASK_AGAIN),
         (OutcomeKind.EXPIRED, "g", "deadline", False, Ending.NOT_SENT),
         (OutcomeKind.EXPIRED, "", "deadline", False, Ending.ASK_AGAIN),
@@ -95,6 +96,7 @@ def test_a_job_under_way_needs_nothing():
         (OutcomeKind.TIMEOUT, "", "deadline", True, Ending.ASK_AGAIN),
         (OutcomeKind.UNKNOWN, "g", "session_closed", True, Ending.UNCERTAIN),
         (OutcomeKind.UNKNOWN, "", "broker_lost", True, Ending.ASK_AGAIN),
+        (OutcomeKind.UNKNOWN, "", "no_outcome", True, Ending.ASK_AGAIN),
     ],
 )
 def test_what_an_outcome_means(kind, gateway, code, fresh, ending):

@@ -31,7 +31,7 @@ async def test_a_call_that_waited_is_answered_by_the_time_it_is_now(tmp_path):
         attempt = CallAttempt(service(WorkerSettings()), store, gate, lambda: later)
         calls = [call("Heartbeat", {}), call("Authorize", {"idTag": "A"}, identity="CP-2")]
         done = await attempt.run([Work(Delivery("", ""), 1, one) for one in calls])
-    bodies = [ReplyEnvelope.decode(body) for body in done.bodies if body is not None]
+    bodies = [ReplyEnvelope.decode(answer.body) for answer in done.answers if answer is not None]
     assert write_time(later).encode() in bodies[0].payload
     assert b"Expired" in bodies[1].payload
 
@@ -44,8 +44,8 @@ async def test_billing_data_is_stored_and_confirmed_however_deep_it_is_nested(tm
     envelope = CallEnvelope("CP-1", Version.V16, "g", "s", 1, "1", "StopTransaction", frame, 0)
     async with migrated_store(f"sqlite+aiosqlite:///{tmp_path}/ocpp.db") as store:
         attempt = CallAttempt(metering(WorkerSettings()), store, RegistrationGate(create_unknown=True), lambda: NOW)
-        (body,) = (await attempt.run([Work(Delivery("", ""), 1, incoming(envelope, NOW, NOW))])).bodies
+        (answer,) = (await attempt.run([Work(Delivery("", ""), 1, incoming(envelope, NOW, NOW))])).answers
         (parked,) = await all_rows(store, tables.parked_messages)
-    assert body is not None
-    assert ReplyEnvelope.decode(body).payload == b"{}"
+    assert answer is not None
+    assert ReplyEnvelope.decode(answer.body).payload == b"{}"
     assert parked["payload"]["meterStop"] == 5

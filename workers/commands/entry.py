@@ -1,0 +1,212 @@
+"""Where commands come in: each delivery is read, put in its charge point's order, and sent on its way."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Protocol, TypeVar
+
+import structlog
+
+from contracts import topology
+from contracts.broker import BrokerLink, Delivery
+from contracts.commands import CommandRequest
+from workers import metrics
+from workers.commands import undeliverable
+from workers.commands.admitting import Asked, Refusal, out_of_bounds, quoted_id, read
+from workers.commands.dispatching import Command, End, refused
+from workers.commands.faces import WAKE, Tracking
+from workers.commands.memory import Memory
+from workers.commands.ordering import Lines
+from workers.commands.replying import Replies
+from workers.errors import StoreUnavailableError
+
+LONGEST_PAUSE_S = 5.0
+FIRST_PAUSE_S = 0.05
+
+Answer = TypeVar("Answer")
+
+_log = structlog.get_logger().bind(service="commands")
+
+
+class Onward(Protocol):
+    """Where commands go from here."""
+
+    def offer(self, command: Command) -> None: ...
+    def end(self, end: End) -> None: ...
+    def changed(self) -> None: ...
+
+
+class Entry:
+    """Takes the deliveries of all shards, and of commands that the broker gave up."""
+
+    def __init__(self, onward: Onward, tracking: Tracking, memory: Memory, replies: Replies, link: BrokerLink) -> None:
+        self._onward = onward
+        self._tracking = tracking
+        self._memory = memory
+        self._replies = replies
+        self._link = link
+        self._lines = Lines(onward.changed)
+        self._held_back: dict[str, deque[Delivery]] = {}
+        """Deliveries of shards that tracked commands are not loaded for yet."""
+        self._gained: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def take(self, delivery: Delivery) -> None:
+        """A delivery came."""
+        if delivery.queue == topology.UNDELIVERABLE_COMMANDS:
+            self._given_up(delivery)
+        elif delivery.queue in self._gained:
+            self._admit(delivery)
+        elif delivery.queue in self._held_back:
+            self._held_back[delivery.queue].append(delivery)
+        else:
+            self._held_back[delivery.queue] = deque((delivery,))
+            # No identity holds such a character.
+            self._lines.add(f"\0{delivery.queue}", partial(self._gain, delivery.queue))
+
+    def link_down(self) -> None:
+        """All deliveries come again, here or elsewhere."""
+        self._lines.drop()
+        self._held_back.clear()
+        self._gained.clear()
+
+    async def close(self) -> None:
+        """Cancel what is under way."""
+        await self._lines.close()
+
+    async def _gain(self, queue: str) -> None:
+        await _lasting(partial(self._tracking.shard_gained, queue))
+        self._gained.add(queue)
+        for delivery in self._held_back.pop(queue, ()):
+            self._admit(delivery)
+
+    def _admit(self, delivery: Delivery) -> None:
+        identity = delivery.routing_key
+        if delivery.type == WAKE:
+            self._in_line(delivery, partial(self._wake, delivery))
+            return
+        now_ms = int(time.time() * 1000)
+        asked = read(delivery)
+        if isinstance(asked, Refusal):
+            self._onward.end(refused(_unread(delivery, now_ms), asked))
+            return
+        command = _command(delivery, asked, now_ms)
+        if asked.request.tracked:
+            self._in_line(delivery, partial(self._track, delivery, asked.request, command))
+            return
+        if self._known(delivery, command):
+            return
+        if identity in self._lines or self._tracking.holds(identity):
+            self._in_line(delivery, partial(self._after_held, command))
+        else:
+            self._onward.offer(command)
+
+    def _known(self, delivery: Delivery, command: Command) -> bool:
+        """Whether a command has ended already, or ends at once; what may have happened to it is noted in it."""
+        if not delivery.redelivered:
+            refusal = out_of_bounds(command.deadline_ms, command.queued_ms, tracked=False)
+            if refusal is not None:
+                self._onward.end(refused(command, refusal))
+            return refusal is not None
+        remembered = self._memory.find(command.key)
+        if remembered is None:
+            command.again = True
+            metrics.command_redelivered.labels("unknown").inc()
+            return False
+        command.again = remembered.again
+        if remembered.gateway is not None and remembered.session is not None:
+            command.pinned = remembered.gateway, remembered.session
+        if remembered.ended is not None:
+            metrics.command_redelivered.labels("ended").inc()
+            self._onward.end(End(command, remembered.ended))
+            return True
+        metrics.command_redelivered.labels("not_sent" if command.fresh else "dispatched").inc()
+        return False
+
+    async def _after_held(self, command: Command) -> None:
+        remaining_s = max(0.0, command.deadline_ms / 1000 - time.time())
+        with contextlib.suppress(TimeoutError):  # it has expired, which is told like any other
+            async with asyncio.timeout(remaining_s):
+                await _lasting(partial(self._tracking.ahead, command.identity))
+        self._onward.offer(command)
+
+    async def _track(self, delivery: Delivery, request: CommandRequest, command: Command) -> None:
+        refusal = None if delivery.redelivered else out_of_bounds(request.deadline_ms, command.queued_ms, tracked=True)
+        if refusal is not None:
+            self._onward.end(refused(command, refusal))
+            return
+        take = partial(self._tracking.take, command.identity, request, command.queued_ms)
+        answer = await _lasting(take)
+        self._replies.tell(delivery, answer, request.command_id, self._onward.changed)
+
+    async def _wake(self, delivery: Delivery) -> None:
+        await _lasting(partial(self._tracking.wake, delivery.routing_key))
+        self._link.ack(delivery)
+
+    def _in_line(self, delivery: Delivery, job: Callable[[], Awaitable[None]]) -> None:
+        self._lines.add(delivery.routing_key, partial(self._guarded, delivery, job))
+
+    async def _guarded(self, delivery: Delivery, job: Callable[[], Awaitable[None]]) -> None:
+        """What a job cannot digest goes back to its queue, and at the end to the undeliverable ones."""
+        try:
+            await job()
+        except Exception as error:  # noqa: BLE001 - the outermost shell of a job
+            _log.error("command.failed", identity=delivery.routing_key, exc_info=error)
+            self._link.reject(delivery, requeue=True)
+
+    def _given_up(self, delivery: Delivery) -> None:
+        now_ms = int(time.time() * 1000)
+        if delivery.type == WAKE:
+            self._link.ack(delivery)
+            return
+        asked = read(delivery)
+        command = _unread(delivery, now_ms) if isinstance(asked, Refusal) else _command(delivery, asked, now_ms)
+        remembered = self._memory.find(command.key)
+        if remembered is not None and remembered.ended is not None:
+            self._onward.end(End(command, remembered.ended))
+        else:
+            self._onward.end(refused(command, undeliverable.verdict(delivery, remembered)))
+
+
+async def _lasting(call: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The answer, once the database gives one."""
+    tries = 0
+    while True:
+        try:
+            return await call()
+        except StoreUnavailableError as error:
+            tries += 1
+            wait_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**tries) * random.uniform(0.5, 1)  # noqa: S311 - jitter
+            _log.warning("store.unavailable", reason=str(error), failures=tries, retry_in_s=round(wait_s, 2))
+            await asyncio.sleep(wait_s)
+
+
+def _command(delivery: Delivery, asked: Asked, now_ms: int) -> Command:
+    return Command(
+        identity=delivery.routing_key,
+        command_id=asked.request.command_id,
+        action=asked.request.action,
+        payload=asked.payload,
+        deadline_ms=asked.request.deadline_ms,
+        queued_ms=now_ms,
+        session=asked.request.session,
+        callers=[delivery],
+    )
+
+
+def _unread(delivery: Delivery, now_ms: int) -> Command:
+    return Command(
+        identity=delivery.routing_key,
+        command_id=quoted_id(delivery),
+        action="",
+        payload=b"{}",
+        deadline_ms=0,
+        queued_ms=now_ms,
+        callers=[delivery],
+    )
