@@ -79,7 +79,11 @@ def _serve(options: argparse.Namespace) -> int:
     logs.configure(settings, f"ocpp-worker-{service.value}")
 
     async def serve(stop: asyncio.Event) -> int:
-        store = Store(settings.database_url.get_secret_value(), pool_size=settings.database_connections)
+        store = Store(
+            settings.database_url.get_secret_value(),
+            pool_size=settings.database_connections,
+            events_off=settings.silent_events,
+        )
         try:
             if not await _schema_fits(store, stop):
                 return 0

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
 
+from contracts.events import EVENTS
 from contracts.process.settings import ProcessSettings
 from workers.store.engine import sqlite_file, url_problem
 
@@ -16,6 +17,13 @@ class UnknownTokens(StrEnum):
 
     INVALID = "invalid"
     ACCEPT = "accept"
+
+
+class EventsFormat(StrEnum):
+    """The content type of events."""
+
+    JSON = "json"
+    MSGPACK = "msgpack"
 
 
 class WorkerSettings(ProcessSettings):
@@ -89,6 +97,23 @@ class WorkerSettings(ProcessSettings):
         description="invalid: a token that is not on record may not charge; accept: it may.",
     )
 
+    events_off: str = Field(
+        "",
+        alias="OCPP_WORKER_EVENTS_OFF",
+        description="Types of events that are not written, separated by commas, such as meter.sampled.",
+    )
+    events_format: EventsFormat = Field(
+        EventsFormat.JSON, alias="OCPP_WORKER_EVENTS_FORMAT", description="How events are published: json or msgpack."
+    )
+
+    @field_validator("events_off")
+    @classmethod
+    def _known_events(cls, value: str) -> str:
+        unknown = sorted(_names(value) - EVENTS.keys())
+        if unknown:
+            raise ValueError(f"there is no event {', '.join(unknown)}; there are {', '.join(EVENTS)}")
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _readable_database_url(cls, value: SecretStr) -> SecretStr:
@@ -99,6 +124,11 @@ class WorkerSettings(ProcessSettings):
             raise ValueError(problem)
         return value
 
+    @property
+    def silent_events(self) -> frozenset[str]:
+        """The types of events that are not written."""
+        return _names(self.events_off)
+
     def missing_file(self) -> Path | None:
         """The file of an SQLite store that does not exist yet; opening the store would create it."""
         file = sqlite_file(self.database_url.get_secret_value())
@@ -107,3 +137,7 @@ class WorkerSettings(ProcessSettings):
     def lanes_for(self, dialect: str) -> int:
         """The number of lanes; SQLite has a single writer, so more would only wait for each other."""
         return self.lanes or (1 if dialect == "sqlite" else 4)
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in text.split(",") if name.strip())

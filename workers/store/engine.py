@@ -30,9 +30,11 @@ class StoreTransaction:
     `append` keeps rows back and writes them in one go just before the commit; they cannot be read before it.
     """
 
-    def __init__(self, connection: AsyncConnection, dialect: str) -> None:
+    def __init__(self, connection: AsyncConnection, dialect: str, events_off: frozenset[str] = frozenset()) -> None:
         self.connection = connection
         self.dialect = dialect
+        self.events_off = events_off
+        """The types of events that are not to be written."""
         self.effects: list[Any] = []
         self._appended: dict[Executable, list[Mapping[str, Any]]] = {}
 
@@ -89,8 +91,9 @@ def sqlite_file(url: str) -> Path | None:
 class Store:
     """The database of one process. `close` must be awaited; it gives back all connections."""
 
-    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+    def __init__(self, url: str, *, pool_size: int = 5, events_off: frozenset[str] = frozenset()) -> None:
         parsed = make_url(url)
+        self._events_off = events_off
         self.dialect = parsed.get_backend_name()
         self._engine = _sqlite_engine(url) if self.dialect == "sqlite" else _postgresql_engine(url, pool_size)
 
@@ -105,7 +108,7 @@ class Store:
                 if read_only:
                     await connection.execution_options(ocpp_read_only=True)
                 async with connection.begin():
-                    transaction = StoreTransaction(connection, self.dialect)
+                    transaction = StoreTransaction(connection, self.dialect, self._events_off)
                     yield transaction
                     await transaction.flush()
         except Exception as error:

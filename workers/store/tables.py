@@ -72,6 +72,18 @@ presence = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("ocpp_version", PlainText, nullable=False),
     Column("noted_at", UtcTime, nullable=False),
+    _text("remote", default=""),
+    Column("opened_at", UtcTime),  # NULL: a session that was heard of before gateways announced theirs
+    Column("closed_at", UtcTime),  # NULL: open
+    Column("close_code", Integer),
+    _text("close_reason"),
+    Index(
+        "ix_presence_open",
+        "gateway",
+        "identity",
+        postgresql_where=text("closed_at IS NULL"),
+        sqlite_where=text("closed_at IS NULL"),
+    ),
 )
 
 boot_rules = Table(
