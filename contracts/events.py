@@ -50,7 +50,10 @@ class ConnectorStatusChanged(EventData):
 
 
 class TransactionStarted(EventData):
-    """A transaction began; for a late message `occurred_at` is when it began, not when we learned of it."""
+    """A transaction began; for a late message `occurred_at` is when it began, not when we learned of it.
+
+    Of a transaction whose beginning is never heard (2.x: no Started event came) there is only the end.
+    """
 
     TYPE: ClassVar[str] = "transaction.started"
 
@@ -66,7 +69,10 @@ class TransactionStarted(EventData):
 
 
 class TransactionEnded(EventData):
-    """A transaction ended; this is what is billed."""
+    """A transaction ended; this is what is billed.
+
+    It comes again, with `corrects` set, when a late message changes what is billed: the newest one counts.
+    """
 
     TYPE: ClassVar[str] = "transaction.ended"
 
@@ -79,6 +85,10 @@ class TransactionEnded(EventData):
     meter_stop_wh: float | None = None
     energy_wh: float | None = None
     stop_reason: str | None = None
+    state: str = Field(
+        default="ended", description="ended, or abandoned: the next one began at its place, and its end was not heard."
+    )
+    corrects: bool = Field(default=False, description="Whether the transaction's end was told before.")
     flags: list[str] = Field(default_factory=list)
 
 

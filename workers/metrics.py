@@ -56,3 +56,13 @@ snapshot_seconds = Histogram(
     "From asking all gateways for their sessions to a complete directory",
     buckets=(1, 1.2, 1.5, 2, 3, 4, 5, 6),
 )
+events_relayed = Counter("ocpp_events_relayed_total", "Events that the broker took", ["type"])
+events_refused = Counter(
+    "ocpp_events_refused_total", "Publishes of events that the broker refused: a backend's queue is full", ["type"]
+)
+events_given_up = Counter("ocpp_events_given_up_total", "Events that a full queue never took", ["type"])
+events_pending = Gauge("ocpp_events_outbox_pending", "Events not yet relayed, seen by the relay at work; 0 elsewhere")
+events_lag = Gauge("ocpp_events_lag_seconds", "Age of the oldest event not yet relayed, seen like that")
+presence_gateways_lost = Counter(
+    "ocpp_presence_gateways_lost_total", "Gateways that fell silent, whose sessions were closed in the store"
+)

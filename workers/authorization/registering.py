@@ -1,8 +1,10 @@
 """BootNotification, Heartbeat, and whether a gateway may let an identity in."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from contracts.envelope import AdmissionQuery, AdmissionVerdict, Envelope
+from contracts.events import ChargePointBooted
 from contracts.process.settings import Registration
 from contracts.versions import ErrorKind
 from workers.authorization.boot_decision import boot_reply, facts_of, registration_of
@@ -10,7 +12,7 @@ from workers.authorization.initial_configuration import configure_accepted
 from workers.runtime.calls import Answer, IncomingCall, Reply, refused
 from workers.runtime.reading import write_time
 from workers.settings import WorkerSettings
-from workers.store import registration
+from workers.store import outbox, registration
 from workers.store.engine import StoreTransaction
 
 
@@ -35,7 +37,8 @@ class Registering:
                 "ocpp_version": call.version.value,
                 "booted_at": call.received_at,
             }
-            await registration.record_boot(store, call.identity, stored, call.handled_at)
+            if await registration.record_boot(store, call.identity, stored, call.handled_at):
+                _tell(call, facts, registered, store)
         else:
             registered = "rejected"  # a gateway asks before it lets anyone in: this one slipped through
         if registered == "accepted":
@@ -53,6 +56,19 @@ class Registering:
         """The time, by which charge points set their clocks."""
         registration.record_heartbeat(store, call.identity, call.received_at)
         return Answer({"currentTime": write_time(call.handled_at)})
+
+
+def _tell(call: IncomingCall, facts: Mapping[str, str | None], registered: str, store: StoreTransaction) -> None:
+    data = ChargePointBooted(
+        registration=registered,
+        ocpp_version=call.version.value,
+        vendor=facts["vendor"],
+        model=facts["model"],
+        serial_number=facts.get("serial_number"),
+        firmware_version=facts.get("firmware_version"),
+        reason=facts.get("boot_reason"),
+    )
+    outbox.emit(store, call.identity, data, occurred_at=call.received_at, now=call.handled_at)
 
 
 async def admission(body: bytes, _now: datetime, store: StoreTransaction) -> Envelope:

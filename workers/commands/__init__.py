@@ -1,1 +1,1 @@
-"""The commands service: where each charge point is, and the way of every command there and back."""
+"""The commands service: commands to charge points, who is connected where, and the events that tell of it."""

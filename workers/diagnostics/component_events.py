@@ -43,7 +43,7 @@ async def _tell_register(
             reported_at=event.occurred_at,
             received_at=call.received_at,
         )
-        await note_status(transaction, report, signal.fault, call.action)
+        await note_status(transaction, report, signal.fault, call)
     elif await device_model.is_newest_event(transaction, call.identity, key):
         await note_observation(
             transaction,

@@ -1,13 +1,14 @@
 """StatusNotification of all versions: the connector's state, its history, and the fault register."""
 
+from contracts.events import ConnectorStatusChanged
 from workers.diagnostics.event_data import CONNECTOR_PLACE
 from workers.diagnostics.fault_register import Fault, from_status
 from workers.diagnostics.fields import digest, own_moment, place_number, word
 from workers.diagnostics.register import note_observation
 from workers.runtime.calls import Answer, IncomingCall, Reply
-from workers.store import faults
+from workers.store import faults, outbox
 from workers.store.engine import StoreTransaction
-from workers.store.faults import ConnectorReport, Spot
+from workers.store.faults import ConnectorReport, Noted, Spot
 
 UNKNOWN_STATUS = "Unknown"
 """What is stored when a charge point sends no readable status."""
@@ -26,13 +27,26 @@ async def status_notification(call: IncomingCall, transaction: StoreTransaction)
         vendor_error_code=report.vendor_error_code,
         info=report.info,
     )
-    await note_status(transaction, report, fault, call.action)
+    await note_status(transaction, report, fault, call)
     return Answer()
 
 
-async def note_status(transaction: StoreTransaction, report: ConnectorReport, fault: Fault | None, source: str) -> None:
+async def note_status(
+    transaction: StoreTransaction, report: ConnectorReport, fault: Fault | None, call: IncomingCall
+) -> None:
     """Store a connector's status and, unless a newer one is known, what it means for the fault register."""
-    if await faults.note_connector(transaction, report):
+    noted = await faults.note_connector(transaction, report)
+    if noted is Noted.CHANGED:
+        data = ConnectorStatusChanged(
+            evse_id=report.spot.evse_id if call.version.is_2x else None,
+            connector_id=report.spot.connector_id,
+            status=report.status,
+            error_code=report.error_code,
+            vendor_error_code=report.vendor_error_code,
+            info=report.info,
+        )
+        outbox.emit(transaction, call.identity, data, occurred_at=report.reported_at, now=call.handled_at)
+    if noted is not Noted.LATE:
         await note_observation(
             transaction,
             report.spot,
@@ -40,7 +54,7 @@ async def note_status(transaction: StoreTransaction, report: ConnectorReport, fa
             fault,
             at=report.reported_at,
             received_at=report.received_at,
-            source=source,
+            source=call.action,
         )
 
 

@@ -1,8 +1,9 @@
 """SecurityEventNotification: always confirmed, stored once (security whitepaper A04.FR.03; OCPP 2.x A04)."""
 
+from contracts.events import SecurityEventReported
 from workers.diagnostics.fields import digest, long_text, own_moment, word
 from workers.runtime.calls import Answer, IncomingCall, Reply
-from workers.store import security_events
+from workers.store import outbox, security_events
 from workers.store.engine import StoreTransaction
 
 UNNAMED = "Unnamed"
@@ -25,5 +26,7 @@ async def security_event(call: IncomingCall, transaction: StoreTransaction) -> R
         "occurred_at": own_time or call.received_at,
         "received_at": call.received_at,
     }
-    security_events.add(transaction, row)
+    if await security_events.add(transaction, row):
+        data = SecurityEventReported(type=type_, tech_info=tech_info)
+        outbox.emit(transaction, call.identity, data, occurred_at=own_time or call.received_at, now=call.handled_at)
     return Answer()

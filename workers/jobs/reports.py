@@ -1,18 +1,24 @@
 """A charge point's report about a job: find the job, let its lifecycle judge, keep the history, confirm."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from contracts.actions import Service
+from contracts.events import DiagnosticsStatusChanged, FirmwareStatusChanged
 from workers.jobs.lifecycle import UNANSWERED, Lifecycle
-from workers.jobs.progress import Verdict
+from workers.jobs.progress import IDLE, Verdict
 from workers.jobs.requests import cancel_older
 from workers.runtime.calls import Answer, Handler, IncomingCall, Reply
 from workers.runtime.reading import INT32_MAX, read_int, read_text
-from workers.store import jobs
+from workers.store import jobs, outbox
 from workers.store.engine import StoreTransaction
 from workers.store.jobs import Job
 
 LONGEST_STATUS = 100
+_EVENTS: Mapping[Service, type[FirmwareStatusChanged | DiagnosticsStatusChanged]] = {
+    Service.FIRMWARE: FirmwareStatusChanged,
+    Service.DIAGNOSTICS: DiagnosticsStatusChanged,
+}
 
 
 def report_handler(lifecycle: Lifecycle, actions: Collection[str]) -> Handler:
@@ -36,7 +42,9 @@ async def take_report(
     request_id = read_int(call.payload.get("requestId"), low=-INT32_MAX, high=INT32_MAX)[0]
     job = await _find(lifecycle, actions, call.identity, status, request_id, transaction)
     if job is None:
-        await jobs.record(transaction, _row(lifecycle, call, key, status, request_id, Verdict.UNSOLICITED))
+        new = await jobs.record(transaction, _row(lifecycle, call, key, status, request_id, Verdict.UNSOLICITED))
+        if new and status != IDLE:
+            _tell(lifecycle, call, status, request_id, transaction)
         return
     step = lifecycle.after_report(job.state, status)
     if step.verdict is Verdict.DUPLICATE:
@@ -44,7 +52,24 @@ async def take_report(
     state = str(step.state)
     if not await jobs.record(transaction, _row(lifecycle, call, key, status, request_id, step.verdict, job, state)):
         return
+    if step.verdict is not Verdict.IDLE:
+        _tell(lifecycle, call, status, request_id, transaction, job_id=job.job_id, state=state)
     await _advance(lifecycle, job, state, step.verdict, call, transaction)
+
+
+def _tell(
+    lifecycle: Lifecycle,
+    call: IncomingCall,
+    status: str,
+    request_id: int | None,
+    transaction: StoreTransaction,
+    *,
+    job_id: str | None = None,
+    state: str | None = None,
+) -> None:
+    event = _EVENTS[lifecycle.service]
+    data = event(status=status, job_id=job_id, state=state, request_id=request_id)
+    outbox.emit(transaction, call.identity, data, occurred_at=call.received_at, now=call.handled_at)
 
 
 async def _advance(

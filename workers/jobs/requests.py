@@ -105,8 +105,8 @@ async def accept(lifecycle: Lifecycle, request: JobRequest, now: datetime, trans
     known = await jobs.find(transaction, request.job_id) if 0 < len(request.job_id) <= MAX_JOB_ID else None
     if known is not None:
         return _repeated(known, digest)
-    place = await presence.find(transaction, request.identity)
-    prepared = prepare(request, lifecycle.actions, None if place is None else Version(place.ocpp_version), now)
+    version = await presence.last_version(transaction, request.identity)
+    prepared = prepare(request, lifecycle.actions, None if version is None else Version(version), now)
     if isinstance(prepared, str):
         return JobReceipt(request.job_id, accepted=False, reason=prepared)
     for offset in range(1, _REQUEST_ID_TRIES + 1):

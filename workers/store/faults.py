@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 from typing import Any
 
 from sqlalchemy import (
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Row,
     Table,
     UniqueConstraint,
+    bindparam,
     select,
     text,
     update,
@@ -84,6 +86,16 @@ faults = Table(
 )
 
 _STATE_KEYS = ("identity", "evse_id", "connector_id")
+_STATE_WORDS = ("status", "error_code", "vendor_error_code")
+_STATE = (
+    select(*(connector_states.c[name] for name in _STATE_WORDS))
+    .where(
+        connector_states.c.identity == bindparam("who"),
+        connector_states.c.evse_id == bindparam("evse"),
+        connector_states.c.connector_id == bindparam("connector"),
+    )
+    .with_for_update()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +105,16 @@ class Spot:
     identity: str
     evse_id: int
     connector_id: int
+
+
+class Noted(Enum):
+    """What a connector's report did to its state."""
+
+    CHANGED = auto()
+    SAME = auto()
+    """It is the newest report, and says what the one before said."""
+    LATE = auto()
+    """A newer report is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +132,8 @@ class ConnectorReport:
     received_at: datetime
 
 
-async def note_connector(transaction: StoreTransaction, report: ConnectorReport) -> bool:
-    """Keep a report and make it the connector's state unless a newer one is; whether it is the state now.
+async def note_connector(transaction: StoreTransaction, report: ConnectorReport) -> Noted:
+    """Keep a report and make it the connector's state unless a newer one is.
 
     Of two at the same moment, as clocks that count whole seconds make them, the one that arrived later is newer.
 
@@ -130,13 +152,18 @@ async def note_connector(transaction: StoreTransaction, report: ConnectorReport)
         "reported_at": report.reported_at,
         "received_at": report.received_at,
     }
+    spot = {"who": report.spot.identity, "evse": report.spot.evse_id, "connector": report.spot.connector_id}
     # First the state: its row is locked until the commit, which puts two writers for one connector in order.
+    before = await transaction.first(_STATE, spot)
     changed = columns_but(connector_states, _STATE_KEYS)
     statement = upsert(connector_states, transaction.dialect, _STATE_KEYS, changed, "reported_at", "received_at")
     is_newest = await transaction.run(statement, state) > 0
     entry = {**state, "entry_key": report.entry_key, "late": not is_newest}
     transaction.append(insert_new(connector_history, transaction.dialect), entry)
-    return is_newest
+    if not is_newest:
+        return Noted.LATE
+    same = before is not None and all(getattr(before, name) == state[name] for name in _STATE_WORDS)
+    return Noted.SAME if same else Noted.CHANGED
 
 
 async def open_fault(transaction: StoreTransaction, spot: Spot, place: str) -> Row[Any] | None:

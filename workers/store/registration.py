@@ -8,22 +8,12 @@ from typing import Any
 from sqlalchemy import bindparam, select, update
 
 from workers.store.engine import StoreTransaction
-from workers.store.presence import Place
-from workers.store.tables import boot_rules, charge_points, presence
+from workers.store.tables import boot_rules, charge_points
 from workers.store.types import UtcTime
-from workers.store.upserts import insert_new, upsert
+from workers.store.upserts import insert_new, upsert_unless
 
-_KNOWN = (
-    select(
-        charge_points.c.identity,
-        charge_points.c.registration,
-        presence.c.gateway,
-        presence.c.session,
-        presence.c.epoch,
-        presence.c.ocpp_version,
-    )
-    .select_from(charge_points.outerjoin(presence, presence.c.identity == charge_points.c.identity))
-    .where(charge_points.c.identity.in_(bindparam("wanted", expanding=True)))
+_KNOWN = select(charge_points.c.identity, charge_points.c.registration).where(
+    charge_points.c.identity.in_(bindparam("wanted", expanding=True))
 )
 _ONE = select(charge_points.c.registration, charge_points.c.registration_fixed).where(
     charge_points.c.identity == bindparam("wanted")
@@ -37,15 +27,6 @@ _BEAT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """A charge point's registration (`accepted`, `pending`, `rejected`) and its newest session on record."""
-
-    identity: str
-    registration: str
-    place: Place | None
-
-
-@dataclass(frozen=True, slots=True)
 class BootRule:
     """Patterns (`*` and `?`, letter case ignored) and the registration of what matches all of them."""
 
@@ -56,17 +37,10 @@ class BootRule:
     registration: str
 
 
-async def standings(transaction: StoreTransaction, identities: Iterable[str]) -> dict[str, Standing]:
-    """What is on record of these charge points; unknown ones are absent."""
+async def standings(transaction: StoreTransaction, identities: Iterable[str]) -> dict[str, str]:
+    """The registrations (`accepted`, `pending`, `rejected`) of these charge points; unknown ones are absent."""
     rows = await transaction.rows(_KNOWN, {"wanted": sorted(identities)})
-    return {
-        row.identity: Standing(
-            row.identity,
-            row.registration,
-            None if row.session is None else Place(row.identity, row.gateway, row.session, row.epoch, row.ocpp_version),
-        )
-        for row in rows
-    }
+    return {row.identity: row.registration for row in rows}
 
 
 async def create(transaction: StoreTransaction, identities: Iterable[str], now: datetime) -> None:
@@ -97,11 +71,14 @@ async def rules(transaction: StoreTransaction) -> Sequence[BootRule]:
     ]
 
 
-async def record_boot(transaction: StoreTransaction, identity: str, facts: Mapping[str, Any], now: datetime) -> None:
-    """Store what a BootNotification told; columns that `facts` lacks stay as they are."""
+async def record_boot(transaction: StoreTransaction, identity: str, facts: Mapping[str, Any], now: datetime) -> bool:
+    """Store what a BootNotification told; columns that `facts` lacks stay as they are. Whether it was news.
+
+    The boot that was stored last changes nothing: it is a redelivered one, told by the time at which it was received.
+    """
     row = {"identity": identity, "created_at": now, **facts}
-    changed = tuple(sorted(facts))
-    await transaction.run(upsert(charge_points, transaction.dialect, ("identity",), changed), row)
+    statement = upsert_unless(charge_points, transaction.dialect, ("identity",), tuple(sorted(facts)), "booted_at")
+    return await transaction.run(statement, row) > 0
 
 
 def record_heartbeat(transaction: StoreTransaction, identity: str, now: datetime) -> None:

@@ -28,9 +28,9 @@ security_events = Table(
 )
 
 
-def add(transaction: StoreTransaction, row: Mapping[str, Any]) -> None:
-    """Keep an event unless it is known; written just before the commit."""
-    transaction.append(insert_new(security_events, transaction.dialect), row)
+async def add(transaction: StoreTransaction, row: Mapping[str, Any]) -> bool:
+    """Keep an event unless it is known; whether it is new."""
+    return await transaction.run(insert_new(security_events, transaction.dialect), row) > 0
 
 
 async def list_events(

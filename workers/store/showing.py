@@ -19,6 +19,7 @@ from workers.store.tables import (
     data_transfers,
     meter_samples,
     parked_messages,
+    presence,
     tokens,
 )
 from workers.store.transactions import list_transactions
@@ -33,6 +34,11 @@ _QUERIES: dict[str, Select[Any]] = {
         charge_points,
         "booted_at",
         "identity registration ocpp_version vendor model firmware_version booted_at last_heartbeat_at",
+    ),
+    "sessions": _newest(
+        presence,
+        "noted_at",
+        "identity gateway session ocpp_version remote opened_at closed_at close_code close_reason",
     ),
     "connectors": _newest(
         connector_states,

@@ -39,6 +39,16 @@ def upsert(table: Table, dialect: str, keys: tuple[str, ...], update: tuple[str,
     return built
 
 
+@cache
+def upsert_unless(table: Table, dialect: str, keys: tuple[str, ...], update: tuple[str, ...], same: str) -> Insert:
+    """Insert, or update those columns of the row with these keys unless it has the same value in one column already."""
+    statement = _insert(table, dialect)
+    changes = {name: statement.excluded[name] for name in update}
+    where = table.c[same].is_distinct_from(statement.excluded[same])
+    built: Insert = statement.on_conflict_do_update(index_elements=list(keys), set_=changes, where=where)
+    return built
+
+
 def columns_but(table: Table, keys: Sequence[str]) -> tuple[str, ...]:
     """Every column's name except the keys."""
     return tuple(column.name for column in table.columns if column.name not in keys)
