@@ -64,6 +64,10 @@ class Reason(StrEnum):
     """call_error: the charge point's own; `error_code` holds its word."""
     UNDELIVERABLE = "undeliverable"
     """expired or unknown: the broker gave the command up."""
+    CONNECTION_LOST = "connection_lost"
+    """unknown: the caller's connection to the broker broke while it waited; said by the client itself."""
+    UNROUTABLE = "unroutable"
+    """rejected: no commands service has ever been set up on this broker; said by the client itself."""
 
 
 class CommandRequest(Body):

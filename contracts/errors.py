@@ -19,3 +19,15 @@ class BrokerRefusedError(ContractError):
 
 class BodyError(ContractError):
     """A backend's or an operator's message cannot be read; the text says what is wrong and holds no value of it."""
+
+
+class NoAnswerError(ContractError):
+    """Nobody answered in time; whether the request took effect is not known."""
+
+
+class RefusedError(ContractError):
+    """The commands service, or the broker in its place, did not do what it was asked; the text says why."""
+
+    def __init__(self, error: str, description: str) -> None:
+        super().__init__(f"{error}: {description}" if description else error)
+        self.error = error

@@ -43,6 +43,9 @@ FRAME_LOG_SEGMENT_BYTES = 50 * 1000**2
 DELIVERY_LIMIT = 20
 """Broken connections and crashed workers count as deliveries too: far above a worker's own tries of a bad Call."""
 
+NO_DELIVERY_LIMIT = 1_000_000_000
+"""For queues where a look counts as a delivery: RabbitMQ 3 takes no -1 for "none", and 4 has a limit of 20 unasked."""
+
 CONSUMER_TIMEOUT_MS = 24 * 3600 * 1000
 """Workers hold deliveries while the database is away (RabbitMQ 3.12 and later read this; its default is 30 min)."""
 
@@ -61,6 +64,8 @@ class Queue:
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
+    exclusive: bool = False
+    """Not durable: only for the connection that declares it, and gone with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +163,13 @@ def _bindings() -> tuple[Binding, ...]:
     return (*calls, *dead, *services, *shards, *given_up, Binding(SESSIONS, PRESENCE))
 
 
+_DEAD_LETTERS = {
+    "x-queue-type": "quorum",
+    "x-overflow": "reject-publish",
+    "x-delivery-limit": NO_DELIVERY_LIMIT,
+    "x-consumer-timeout": CONSUMER_TIMEOUT_MS,
+}
+
 TOPOLOGY = Topology(
     exchanges=(
         Exchange(CALLS, "topic"),
@@ -180,7 +192,7 @@ TOPOLOGY = Topology(
         *(Queue(queue, _quorum(at_least_once=True, single=True)) for queue in COMMAND_QUEUES),
         Queue(UNDELIVERABLE_COMMANDS, _quorum()),
         Queue(PRESENCE, _quorum(single=True)),
-        Queue(DEAD_LETTERS, {"x-queue-type": "quorum", "x-overflow": "reject-publish"}),
+        Queue(DEAD_LETTERS, _DEAD_LETTERS),
     ),
     bindings=_bindings(),
     policies=(

@@ -48,6 +48,8 @@ class Content:
     message_id: str = ""
     type: str = ""
     raw_headers: bytes = b""
+    raw_properties: bytes = b""
+    """The whole content header, kept when there are headers: dead letters have some, and are replayed as they were."""
 
     @property
     def headers(self) -> dict[str, Any]:
@@ -122,7 +124,7 @@ class FrameReader:
             if kind == METHOD:
                 self._method(channel, data, position, start, stop)
             elif kind == HEADER:
-                self._header(data, start)
+                self._header(data, start, stop)
             elif kind == BODY:
                 self._body(data[start:stop])
             position = stop + 1
@@ -156,11 +158,12 @@ class FrameReader:
             raise BrokerRefusedError("unreadable method frame")
         self._sink.on_method(channel, method)
 
-    def _header(self, data: bytes, at: int) -> None:
+    def _header(self, data: bytes, at: int, stop: int) -> None:
         content = self._content
         if content is None:
             raise BrokerRefusedError("content header without its method")
         _, _, size, flags = _CONTENT_HEAD.unpack_from(data, at)
+        start = at
         at += 14
         if flags & _F_CONTENT_TYPE:
             content.content_type, at = _short(data, at)
@@ -169,6 +172,7 @@ class FrameReader:
         if flags & _F_HEADERS:
             length = int.from_bytes(data[at : at + 4], "big") + 4
             content.raw_headers = data[at : at + length]
+            content.raw_properties = data[start:stop]
             at += length
         at += bool(flags & _F_MODE) + bool(flags & _F_PRIORITY)
         if flags & _F_CORRELATION:
@@ -273,13 +277,21 @@ def encode_publish(
     if type:
         flags |= _F_TYPE
         values.append(_cached_short(type))
-    header = encode_frame(HEADER, _CONTENT_HEAD.pack(_BASIC, 0, len(body), flags) + b"".join(values))
+    header = _CONTENT_HEAD.pack(_BASIC, 0, len(body), flags) + b"".join(values)
+    return encode_content(exchange, routing_key, header, body, frame_max=frame_max, mandatory=mandatory)
+
+
+def encode_content(
+    exchange: str, routing_key: str, header: bytes, body: bytes, *, frame_max: int, mandatory: bool
+) -> bytes:
+    """A basic.publish around a content header that is encoded already."""
     method = _publish_method(exchange, routing_key, mandatory)
+    head = encode_frame(HEADER, header)
     room = frame_max - FRAME_OVERHEAD
     if len(body) <= room:
-        return b"".join((method, header, encode_frame(BODY, body) if body else b""))
+        return b"".join((method, head, encode_frame(BODY, body) if body else b""))
     chunks = (encode_frame(BODY, body[at : at + room]) for at in range(0, len(body), room))
-    return b"".join((method, header, *chunks))
+    return b"".join((method, head, *chunks))
 
 
 def encode_ack(tag: int, *, multiple: bool) -> bytes:

@@ -1,7 +1,8 @@
 """The one function that declares the topology, and the one that sets its policies."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 import aiohttp
@@ -25,14 +26,27 @@ async def declare_on(wire: Wire, topology: Topology) -> None:
         await asyncio.gather(*[wire.ask(method) for method in _methods(topology)])
 
 
+async def count(url: str, queue: str) -> int:
+    """How many messages a queue holds that nobody has taken; raises as `declare` does."""
+    async with _connected(url) as wire:
+        answer = await wire.call(commands.Queue.Declare(queue=queue, passive=True))
+        return (answer.message_count or 0) if isinstance(answer, commands.Queue.DeclareOk) else 0
+
+
 async def declare(url: str, topology: Topology) -> None:
     """The same on a connection of its own; raises LinkDownError too when the broker cannot be reached."""
+    async with _connected(url) as wire:
+        await declare_on(wire, topology)
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[Wire]:
     try:
         wire = await connect(BrokerEndpoint.parse(url), Deaf(), "declare", heartbeat_s=20)
     except (OSError, TimeoutError) as error:
-        raise LinkDownError(f"cannot connect to declare the topology: {type(error).__name__}") from error
+        raise LinkDownError(f"cannot connect to the broker: {type(error).__name__}") from error
     try:
-        await declare_on(wire, topology)
+        yield wire
     finally:
         await wire.close(politely=True)
 
@@ -41,7 +55,13 @@ def _methods(topology: Topology) -> Iterator[base.Frame]:
     for exchange in topology.exchanges:
         yield commands.Exchange.Declare(exchange=exchange.name, exchange_type=exchange.type, durable=True)
     for queue in topology.queues:
-        yield commands.Queue.Declare(queue=queue.name, durable=True, arguments=dict(queue.arguments))
+        yield commands.Queue.Declare(
+            queue=queue.name,
+            durable=not queue.exclusive,
+            exclusive=queue.exclusive,
+            auto_delete=queue.exclusive,
+            arguments=dict(queue.arguments),
+        )
     for binding in topology.bindings:
         yield commands.Queue.Bind(
             queue=binding.queue,

@@ -16,7 +16,7 @@ from uuid import uuid4
 import structlog
 from pamqp import base, commands
 
-from contracts.broker import codec, metrics
+from contracts.broker import codec, letter, metrics
 from contracts.broker.codec import Delivery, Returned
 from contracts.broker.declare import declare_on
 from contracts.broker.endpoint import BrokerEndpoint
@@ -84,11 +84,12 @@ class BrokerLink:
         heartbeat_s: int = 20,
         topology: Topology | None = TOPOLOGY,
         beside: bool = False,
+        on_failure: Callable[[str], None] | None = None,
     ) -> None:
         """Raises ValueError when the URL is not an AMQP URL.
 
         `beside`: a link that the process can do without. It leaves the link metrics to the main one, and logs the
-        first failure of a row only.
+        first failure of a row only. `on_failure` is told why, each time a connection or an attempt at one has ended.
         """
         self._endpoint = BrokerEndpoint.parse(url)
         self._listener = listener
@@ -99,6 +100,7 @@ class BrokerLink:
         self._topology = topology
         self._beside = beside
         self._failing = False
+        self._on_failure = on_failure
         self._log = structlog.get_logger().bind(broker=str(self._endpoint))
         self._wire: Wire | None = None
         self._generation = 0
@@ -149,6 +151,8 @@ class BrokerLink:
                         "broker.disconnected", name=self._name, reason=reason, retry_in_s=round(wait_s, 2)
                     )
                 self._failing = True
+                if self._on_failure is not None:
+                    self._tell(self._on_failure, reason)
                 await asyncio.sleep(wait_s)
         finally:
             self._went_down()
@@ -189,6 +193,18 @@ class BrokerLink:
                 content_type=content_type,
             )
         )
+        self._sequence += 1
+        self._tokens[self._sequence] = token
+
+    def republish(self, delivery: Delivery, exchange: str, routing_key: str, *, token: object = None) -> None:
+        """Queue a mandatory publish of what was dead-lettered, as it was: all its properties, and its own headers.
+
+        Raises LinkDownError when not up, ValueError when its properties cannot be read.
+        """
+        wire = self._wire
+        if wire is None:
+            raise LinkDownError("the broker link is down")
+        wire.write(letter.encode_replay(delivery, exchange, routing_key, frame_max=wire.frame_max))
         self._sequence += 1
         self._tokens[self._sequence] = token
 
