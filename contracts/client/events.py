@@ -6,7 +6,7 @@ from typing import Any, Self
 from contracts import topology
 from contracts.bodies import ContentType
 from contracts.client.intake import Intake
-from contracts.errors import BodyError, LinkDownError
+from contracts.errors import BodyError
 from contracts.events import Event, binding_key
 from contracts.topology import Binding, Queue, Topology
 
@@ -58,12 +58,9 @@ class EventStream(Intake):
 
     async def __anext__(self) -> Event:
         while True:
-            try:
-                delivery = await self.take()
-            except LinkDownError:
-                if self.closed:
-                    raise StopAsyncIteration from None
-                raise
+            delivery = await self.take()
+            if delivery is None:
+                raise StopAsyncIteration
             try:
                 event = Event.decode(delivery.body, ContentType.of(delivery.content_type))
             except BodyError as error:

@@ -7,8 +7,9 @@ from typing import Any, Self
 from uuid import uuid4
 
 from contracts import topology
+from contracts.broker import Delivery
 from contracts.client.intake import Intake
-from contracts.errors import EnvelopeError, LinkDownError
+from contracts.errors import EnvelopeError
 from contracts.frame_log import FRAMES_TYPE, LoggedFrame, decode_frames, encode_frames
 
 PREFETCH = 50
@@ -38,14 +39,10 @@ class FrameStream(Intake):
 
     async def __anext__(self) -> LoggedFrame:
         while not self._ready:
-            if self._at_end:
+            delivery = None if self._at_end else await self.take()
+            if delivery is None:
                 raise StopAsyncIteration
-            try:
-                await self._read_batch()
-            except LinkDownError:
-                if self.closed:
-                    raise StopAsyncIteration from None
-                raise
+            self._read_batch(delivery)
         return self._ready.popleft()
 
     def link_up(self) -> None:
@@ -62,8 +59,7 @@ class FrameStream(Intake):
         """A time for the broker, which finds the chunk; the clocks of gateways and broker may differ a little."""
         return datetime.fromtimestamp(max(self._from_ms / 1000 - _CLOCKS_DIFFER_S, 0), UTC)
 
-    async def _read_batch(self) -> None:
-        delivery = await self.take()
+    def _read_batch(self, delivery: Delivery) -> None:
         offset = delivery.headers.get(_OFFSET)
         if isinstance(offset, int):
             self._where[_OFFSET] = offset + 1

@@ -26,15 +26,20 @@ class Intake(Linked):
         self.skipped = 0
         """Deliveries that could not be read."""
 
-    async def take(self) -> Delivery:
-        """Ack what was taken last and return the next delivery; raises LinkDownError when none can ever come."""
+    async def take(self) -> Delivery | None:
+        """Ack what was taken last and return the next delivery, or None once closed.
+
+        Raises LinkDownError when the first connection fails, and when no further one can succeed.
+        """
+        self.release()
         if self._running is None and not self.closed:
             await self.start()
-        self.release()
-        while not self._arrived:
+        while not self._arrived and not self.closed:
             self.check()
             self._news.clear()
             await self._news.wait()
+        if self.closed:
+            return None
         self._given = self._arrived.popleft()
         return self._given
 
@@ -43,6 +48,12 @@ class Intake(Linked):
         given, self._given = self._given, None
         if given is not None:
             self.link.ack(given)
+
+    async def finish(self) -> None:
+        """Ack what was taken last, and end."""
+        self.release()
+        await self.link.settled()
+        await self.close()
 
     def skip(self, reason: str) -> None:
         """Note that what was taken last cannot be read; it is acked like all."""

@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = (("ocpp-gateway", "check-config"), ("ocpp-worker", "check-config"), ("ocpp-loadtest", "--help"))
+COMMANDS = (
+    ("ocpp-gateway", "check-config"),
+    ("ocpp-worker", "check-config"),
+    ("ocpp-loadtest", "--help"),
+    ("ocppctl", "--help"),
+)
 
 pytestmark = pytest.mark.system
 
@@ -26,7 +31,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_ships_exactly_the_packages_of_the_house(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {
-        "contracts", "gateway", "loadtest", "workers",
+        "contracts", "gateway", "loadtest", "ocppctl", "workers",
     }  # fmt: skip
     assert "contracts/actions.csv" in names
 
@@ -61,4 +66,5 @@ def test_the_commands_run_from_the_root_folder_in_a_clean_environment(wheel: Pat
 
 
 def _module(command: str) -> str:
-    return {"ocpp-gateway": "gateway.cli", "ocpp-worker": "workers.cli", "ocpp-loadtest": "loadtest.cli"}[command]
+    modules = {"ocpp-gateway": "gateway.cli", "ocpp-worker": "workers.cli", "ocpp-loadtest": "loadtest.cli"}
+    return modules.get(command, "ocppctl.cli")

@@ -1,0 +1,1 @@
+"""`ocppctl`: the operator's command line."""

@@ -1,0 +1,7 @@
+"""`python -m ocppctl`."""
+
+import sys
+
+from ocppctl.cli import main
+
+sys.exit(main())
