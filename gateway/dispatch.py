@@ -12,7 +12,7 @@ from contracts.ocppj import MAX_UNIQUE_ID
 from gateway.clock import Clock
 from gateway.commands import Command
 from gateway.effects import Outcome
-from gateway.outcomes import Outcomes
+from gateway.outcomes import Asker, Outcomes
 from gateway.session import Session
 
 Find = Callable[[CommandEnvelope], Session | None]
@@ -28,48 +28,48 @@ class Dispatch:
         self._outcomes = outcomes
         self._find = find
         self._offer = offer
-        self._reply_to: dict[tuple[str, str], str] = {}
+        self._askers: dict[tuple[str, str], Asker] = {}
         self._log = structlog.get_logger()
 
     def __len__(self) -> int:
-        return len(self._reply_to)
+        return len(self._askers)
 
     def delivered(self, delivery: Delivery) -> None:
-        """A command came; one that cannot be read, or has no proper id, is refused under its correlation id."""
+        """A command came; every outcome goes to its reply queue, under its correlation id."""
+        asker = Asker(delivery.reply_to, delivery.correlation_id)
         try:
             envelope = CommandEnvelope.decode(delivery.body)
         except EnvelopeError as error:
             self._log.error("command.bad_envelope", problem=str(error))
-            self._tell(delivery.reply_to, delivery.correlation_id, "", OutcomeKind.REJECTED, Reason.BAD_REQUEST)
+            self._tell(asker, "", "", OutcomeKind.REJECTED, Reason.BAD_REQUEST)
             return
         if not 0 < len(envelope.command_id) <= MAX_UNIQUE_ID:
-            # neither a charge point nor a correlation id has room for it
             code = Reason.BAD_COMMAND_ID
-            self._tell(delivery.reply_to, delivery.correlation_id, envelope.identity, OutcomeKind.REJECTED, code)
+            self._tell(asker, "", envelope.identity, OutcomeKind.REJECTED, code)
             return
         session = self._find(envelope)
         if session is None:
             # "Not here" says "not sent", which of one that comes again nobody knows.
             kind = OutcomeKind.UNKNOWN if envelope.again else OutcomeKind.OFFLINE
             why = Reason.REDELIVERED if envelope.again else NOT_HERE
-            self._tell(delivery.reply_to, envelope.command_id, envelope.identity, kind, why)
+            self._tell(asker, envelope.command_id, envelope.identity, kind, why)
             return
         deadline = self._clock.monotonic(envelope.deadline_ms)
         command = Command(envelope.command_id, envelope.action, envelope.payload, deadline, envelope.again)
         if session.reuses(command):
             # Told aside: whoever waits for the outcome of the other one goes on waiting.
             code = Reason.COMMAND_ID_REUSED
-            self._tell(delivery.reply_to, envelope.command_id, envelope.identity, OutcomeKind.REJECTED, code)
+            self._tell(asker, envelope.command_id, envelope.identity, OutcomeKind.REJECTED, code)
             return
-        self._reply_to[session.session_id, envelope.command_id] = delivery.reply_to
+        self._askers[session.session_id, envelope.command_id] = asker
         self._offer(session, command)
 
     def ended(self, session: Session, outcome: Outcome) -> None:
         """A session says how a command ended."""
-        reply_to = self._reply_to.pop((session.session_id, outcome.command_id), "")
+        asker = self._askers.pop((session.session_id, outcome.command_id), Asker())
         clock = self._clock
         self._outcomes.tell(
-            reply_to,
+            asker,
             OutcomeEnvelope(
                 command_id=outcome.command_id,
                 identity=session.identity,
@@ -85,8 +85,8 @@ class Dispatch:
             ),
         )
 
-    def _tell(self, reply_to: str, command_id: str, identity: str, kind: OutcomeKind, code: str) -> None:
+    def _tell(self, asker: Asker, command_id: str, identity: str, kind: OutcomeKind, code: str) -> None:
         envelope = OutcomeEnvelope(
             command_id=command_id, identity=identity, kind=kind, gateway=self._gateway_id, error_code=code
         )
-        self._outcomes.tell(reply_to, envelope)
+        self._outcomes.tell(asker, envelope)

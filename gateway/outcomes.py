@@ -1,6 +1,7 @@
 """Outcomes of commands on their way back: kept, within a bound, until the broker confirms them."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 
@@ -10,12 +11,19 @@ from gateway import metrics
 from gateway.relay import Link
 
 
+class Asker(NamedTuple):
+    """Who is to be told an outcome: the reply queue and correlation id of the command's delivery."""
+
+    reply_to: str = ""
+    correlation_id: str = ""
+
+
 @dataclass(slots=True, eq=False)
 class PendingOutcome:
     """One outcome that the broker has not confirmed yet."""
 
     number: int
-    reply_to: str
+    asker: Asker
     command_id: str
     body: bytes
 
@@ -35,14 +43,14 @@ class Outcomes:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def tell(self, reply_to: str, envelope: OutcomeEnvelope) -> None:
-        """Publish to the queue of whoever sent the command."""
+    def tell(self, asker: Asker, envelope: OutcomeEnvelope) -> None:
+        """Publish to the queue of whoever sent the command, under the correlation id that it came with."""
         metrics.OUTCOMES.labels(envelope.kind.value).inc()
-        if not reply_to:
+        if not asker.reply_to:
             metrics.OUTCOMES_DROPPED.labels("no_reply_to").inc()
             return
         self._number += 1
-        pending = PendingOutcome(self._number, reply_to, envelope.command_id, envelope.encode())
+        pending = PendingOutcome(self._number, asker, envelope.command_id, envelope.encode())
         self._kept[pending.number] = pending
         if len(self._kept) > self._most:
             del self._kept[next(iter(self._kept))]
@@ -73,7 +81,8 @@ class Outcomes:
         if self.link is None or not self.link.up:
             return
         try:
-            self.link.publish("", pending.reply_to, pending.body, token=pending, correlation_id=pending.command_id)
+            reply_to, correlation_id = pending.asker
+            self.link.publish("", reply_to, pending.body, token=pending, correlation_id=correlation_id)
         except LinkDownError:
             return  # link_up publishes it
         except ValueError:

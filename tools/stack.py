@@ -117,11 +117,14 @@ class Stack:
         database_url: str,
         logs: Path,
         gateways: int = 1,
+        replicas: Mapping[str, int] | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self._environment = {"AMQP_URL": amqp_url, "DATABASE_URL": database_url, **(settings or {})}
         self._logs = logs
-        self.workers = {service: self._worker(service) for service in SERVICES}
+        more = {f"{service}-{n}": service for service, count in (replicas or {}).items() for n in range(2, count + 1)}
+        self.workers = {name: self._worker(name, more.get(name, name)) for name in (*SERVICES, *more)}
+        """By name: a service's, and with a number behind it for each further replica."""
         ports = free_ports(gateways)
         self.gateways = [self._gateway(number, port) for number, port in enumerate(ports)]
         self.urls = [f"ws://127.0.0.1:{port}/ocpp" for port in ports]
@@ -169,8 +172,8 @@ class Stack:
         for process in self.processes:
             process.release()
 
-    def _worker(self, service: str) -> OwnProcess:
-        return OwnProcess(service, ["workers", service], self._environment, self._logs / f"{service}.log")
+    def _worker(self, name: str, service: str) -> OwnProcess:
+        return OwnProcess(name, ["workers", service], self._environment, self._logs / f"{name}.log")
 
     def _gateway(self, number: int, port: int) -> OwnProcess:
         environment = {

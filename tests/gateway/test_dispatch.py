@@ -33,6 +33,21 @@ async def test_another_request_under_a_known_id_is_told_aside(edge_alone):
         assert len(gateway.edge.dispatch) == 0
 
 
+async def test_an_outcome_bears_the_correlation_id_that_its_command_came_with(edge_alone):
+    gateway, link = await edge_alone()
+    async with await plug_in(gateway) as station:
+        for identity, command_id in (("CP-1", "c1"), ("CP-9", "c2")):
+            body = CommandEnvelope(command_id, identity, "ClearCache", b"{}", LATER).encode()
+            link.listener.delivered(
+                delivery(body, correlation_id=f"of {command_id}", exchange=GATEWAYS, reply_to="asker")
+            )
+        await hear(station)
+        await say(station, 3, "c1", {"status": "Accepted"})
+        await until(lambda: len(told(link, "asker")) == 2)
+        ids = {message.correlation_id for message in link.published if message.key == "asker"}
+        assert ids == {"of c1", "of c2"}
+
+
 async def test_the_details_of_a_call_error_reach_the_asker(edge_alone):
     gateway, link = await edge_alone()
     async with await plug_in(gateway) as station:

@@ -16,7 +16,7 @@ from contracts.versions import Version
 from gateway.clock import Clock
 from gateway.dispatch import Dispatch
 from gateway.drain import closes_due
-from gateway.outcomes import Outcomes, PendingOutcome
+from gateway.outcomes import Asker, Outcomes, PendingOutcome
 from gateway.registration import MOST_PENDING, Registrations, Standing
 from gateway.registry import Registry
 from gateway.session import Session, SessionRules
@@ -124,7 +124,7 @@ def test_outcomes_are_kept_until_confirmed_within_the_bound() -> None:
     wire, box = Wire(up=False), Outcomes(2)
     box.link = wire
     for number in range(3):
-        box.tell("asker", outcome(f"c{number}"))
+        box.tell(Asker("asker", f"c{number}"), outcome(f"c{number}"))
     wire.up = True
     box.link_up()
     assert [message.correlation_id for message in wire.published] == ["c1", "c2"]
@@ -154,8 +154,8 @@ class Encoding(Wire):
 def test_an_outcome_that_no_broker_can_take_is_dropped_and_holds_up_no_other() -> None:
     wire, box = Encoding(up=False), Outcomes(5)
     box.link = wire
-    box.tell("asker", outcome("x" * 256))
-    box.tell("asker", outcome("fine"))
+    box.tell(Asker("asker", "x" * 256), outcome("bad"))
+    box.tell(Asker("asker", "fine"), outcome("fine"))
     wire.up = True
     box.link_up()
     assert [message.correlation_id for message in wire.published] == ["fine"]
@@ -185,7 +185,7 @@ def test_a_command_without_a_proper_id_is_rejected_under_its_correlation_id(comm
 def test_an_outcome_without_an_asker_is_not_published() -> None:
     wire, box = Wire(), Outcomes(2)
     box.link = wire
-    box.tell("", outcome("c"))
+    box.tell(Asker(), outcome("c"))
     assert (wire.published, len(box)) == ([], 0)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,9 +18,24 @@ POLL_S = 0.2
 
 
 @contextmanager
-def running_stack(amqp_url: str, database_url: str, logs: Path, **settings: str) -> Iterator[Stack]:
+def running_stack(
+    amqp_url: str,
+    database_url: str,
+    logs: Path,
+    *,
+    gateways: int = 1,
+    replicas: Mapping[str, int] | None = None,
+    **settings: str,
+) -> Iterator[Stack]:
     """A migrated, provisioned, ready system; it and all it started is gone afterwards."""
-    stack = Stack(amqp_url=amqp_url, database_url=database_url, logs=logs, settings=settings)
+    stack = Stack(
+        amqp_url=amqp_url,
+        database_url=database_url,
+        logs=logs,
+        gateways=gateways,
+        replicas=replicas,
+        settings=settings,
+    )
     try:
         stack.migrate()
         stack.run_worker_command("provision", str(ROOT / "tools" / "demo.toml"))

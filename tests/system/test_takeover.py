@@ -1,0 +1,115 @@
+"""The newest socket of a charge point wins, on whatever gateway it is."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from urllib.parse import quote
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from contracts.client import CommandClient
+from contracts.commands import CommandOutcome, Reason
+from contracts.envelope import OutcomeKind
+from contracts.versions import Version
+from tests.support.stations import socket_to
+from tests.support.systems import running_stack
+from tools.stack import Stack
+
+pytestmark = pytest.mark.system
+
+TAKEOVERS = 15
+REPLACED = 1008
+
+
+@asynccontextmanager
+async def two_gateways(amqp_url: str, folder: Path) -> AsyncIterator[tuple[Stack, CommandClient]]:
+    """Two gateways, the workers, and a backend's client."""
+    database_url = f"sqlite+aiosqlite:///{folder}/ocpp.db"
+    with running_stack(amqp_url, database_url, folder, gateways=2) as stack:
+        async with CommandClient(amqp_url) as client:
+            yield stack, client
+
+
+async def answer_next(socket: ClientConnection) -> str:
+    """Answer the next Call; its unique id."""
+    _, unique_id, *_ = json.loads(await asyncio.wait_for(socket.recv(), 15))
+    await socket.send(json.dumps([3, unique_id, {"status": "Accepted"}]))
+    return str(unique_id)
+
+
+async def trigger(client: CommandClient, identity: str) -> CommandOutcome:
+    return await client.call(identity, "TriggerMessage", {"requestedMessage": "Heartbeat"}, timeout_s=15)
+
+
+async def routable(client: CommandClient, identity: str, socket: ClientConnection) -> None:
+    """Return once a command has reached this socket, and been answered on it."""
+    answering = asyncio.create_task(answer_next(socket))
+    outcome = await trigger(client, identity)
+    while not outcome.ok:  # nobody has heard of the session yet
+        assert outcome.outcome is OutcomeKind.OFFLINE
+        outcome = await trigger(client, identity)
+    await answering
+
+
+async def test_a_socket_on_another_gateway_takes_over_and_the_older_one_is_closed(
+    amqp_url: str, tmp_path: Path
+) -> None:
+    seconds = []
+    async with two_gateways(amqp_url, tmp_path) as (stack, client):
+        for number in range(TAKEOVERS):
+            identity = f"CP-{number}"
+            async with socket_to(stack.urls[0], identity, Version.V16) as first:
+                await routable(client, identity, first)
+                began = perf_counter()
+                async with socket_to(stack.urls[1], identity, Version.V16) as second:
+                    with pytest.raises(ConnectionClosed):
+                        await asyncio.wait_for(first.recv(), 15)
+                    assert first.close_code == REPLACED
+                    await routable(client, identity, second)
+                    seconds.append(perf_counter() - began)
+    print(f"\ntakeover, from the new socket's handshake to an answered command: median {median(seconds) * 1000:.0f} ms")
+
+
+async def test_a_command_in_flight_on_the_older_socket_ends_unknown_and_is_not_sent_on_the_newer_one(
+    amqp_url: str, tmp_path: Path
+) -> None:
+    async with (
+        two_gateways(amqp_url, tmp_path) as (stack, client),
+        socket_to(stack.urls[0], "CP-1", Version.V16) as first,
+    ):
+        await routable(client, "CP-1", first)
+        flying = asyncio.create_task(client.call("CP-1", "Reset", {"type": "Soft"}, timeout_s=15))
+        _, unique_id, action, _ = json.loads(await asyncio.wait_for(first.recv(), 15))
+        assert action == "Reset"
+        first.transport.pause_reading()  # half-open from here on
+        async with socket_to(stack.urls[1], "CP-1", Version.V16) as second:
+            outcome = await flying
+            assert (outcome.outcome, outcome.reason) == (OutcomeKind.UNKNOWN, Reason.SESSION_CLOSED)
+            assert outcome.command_id == unique_id
+            await first.send(json.dumps([3, unique_id, {"status": "Accepted"}]))  # nobody listens to it
+            await routable(client, "CP-1", second)
+        first.transport.abort()
+
+
+async def test_identities_with_broker_syntax_are_commanded_each_for_itself(amqp_url: str, tmp_path: Path) -> None:
+    identities = ["a.b", "a.*", "#", "*", "a/b", "a%2Fb", "a b", "ä", "ocpp.calls", "x" * 48, "A.B", "é" * 120]
+    async with two_gateways(amqp_url, tmp_path) as (stack, client), asyncio.TaskGroup() as group:
+
+        async def live(identity: str, url: str) -> None:
+            async with socket_to(url, identity, Version.V16, path=quote(identity, safe="")) as socket:
+                await routable(client, identity, socket)
+                payload = {"key": identity[:50], "value": "1"}
+                commanding = asyncio.create_task(client.call(identity, "ChangeConfiguration", payload, timeout_s=15))
+                _, unique_id, _, received = json.loads(await asyncio.wait_for(socket.recv(), 15))
+                assert received == payload
+                await socket.send(json.dumps([3, unique_id, {"status": "Accepted"}]))
+                assert (await commanding).identity == identity
+
+        for number, identity in enumerate(identities):
+            group.create_task(live(identity, stack.urls[number % 2]))
