@@ -23,6 +23,7 @@ from gateway.settings import FrameLogSwitch, GatewaySettings
 
 BATCH_S = 0.05
 BATCH_BYTES = 256 * 1024
+STUCK_S = 30.0
 BUFFER_BYTES = 8 * 1024 * 1024
 """Of batches that the broker has not confirmed."""
 
@@ -102,11 +103,32 @@ class FrameLog:
         self._publish()
 
     async def run(self) -> None:
-        """Keep the link until cancelled. Its failure is the frame log's alone."""
-        try:
-            await self.link.run()
-        except Exception:  # noqa: BLE001 - outermost shell: no log is worth a gateway
-            self._log.exception("frame_log.failed")
+        """Keep the link until cancelled; make a new one when the stream confirms nothing for a while.
+
+        A RabbitMQ node that was killed may have no leader for the stream for some time, and then loses what is
+        published to it without a word. Failures are the frame log's alone.
+        """
+        while True:
+            serving = asyncio.create_task(self.link.run(), name="frame-log-link")
+            try:
+                await self._stuck(serving)
+            finally:
+                serving.cancel()
+                await asyncio.gather(serving, return_exceptions=True)
+            if serving.cancelled():
+                self._log.warning("frame_log.stuck", unconfirmed=len(self._kept))
+            else:
+                self._log.error("frame_log.failed", exc_info=serving.exception())
+                await asyncio.sleep(STUCK_S)
+
+    async def _stuck(self, serving: asyncio.Task[None]) -> None:
+        """Return when the link has ended, or its oldest batch is the same as it was the last time and still there."""
+        oldest: int | None = None
+        while not serving.done():
+            await asyncio.wait((serving,), timeout=STUCK_S)
+            before, oldest = oldest, next(iter(self._kept), None)
+            if self.link.up and oldest is not None and oldest == before:
+                return
 
     async def settled(self) -> None:
         """Return once the broker has what was recorded so far; at once while the link is down."""

@@ -5,8 +5,9 @@ A frame without any trace of a secret is returned as it is. One with a trace is 
 """
 
 import re
-from collections.abc import Callable, Iterable
-from enum import StrEnum
+from collections.abc import Callable
+from enum import IntFlag, StrEnum
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -20,11 +21,8 @@ _JSON_BEGINS = frozenset('{["')
 
 _IDS = frozenset({"idtag", "parentidtag"})
 _TOKENS = frozenset({"idtoken", "groupidtoken", "additionalidtoken"})
-_VPN_SECRETS = frozenset({"key"})
 _SECRET_WORDS = ("password", "authorizationkey", "secret", "privatekey", "vpnkey", "simpin")
-# In lower case. An escape may hide any of them; "\\/" does not matter, as an URL with a user has an "@" too.
-_CREDENTIAL_TRACES = (b"password", b"authorizationkey", b"secret", b"privatekey", b"vpn", b"simpin", b"@", b"\\u")
-_ALL_TRACES = (b"idtag", b"idtoken", *_CREDENTIAL_TRACES)
+_CACHED_NAME = 64
 
 # The user information of an URL (RFC 3986, 3.2.1), and that of writers who leave a slash in the password unescaped.
 _USER = re.compile(r"://(?:[^/?#\s]*|[^/?#\s:]+:(?!\d+[/?#])[^@\s]*)@")
@@ -42,23 +40,37 @@ class _TooDeepError(Exception):
     """Nested deeper than what is followed."""
 
 
+def _may_hold_credentials(lower: bytes) -> bool:
+    # Written out, as this is done to every frame. "key" stands for authorizationkey, privatekey and VPN keys. An escape
+    # may hide any word; "\\/" needs no care, as an URL with a user has an "@".
+    return (
+        b"@" in lower
+        or b"\\u" in lower
+        or b"key" in lower
+        or b"password" in lower
+        or b"secret" in lower
+        or b"simpin" in lower
+    )
+
+
+def _may_hold_secrets(lower: bytes) -> bool:
+    return b"idt" in lower or _may_hold_credentials(lower)
+
+
 def masker(masking: Masking) -> Callable[[bytes], bytes]:
     """The function that masks one frame."""
     if masking is Masking.NONE:
         return bytes
-    traces = _ALL_TRACES if masking is Masking.ALL else _CREDENTIAL_TRACES
-    walk = _Walk(ids=masking is Masking.ALL, traces=traces)
+    ids = masking is Masking.ALL
+    traced = _may_hold_secrets if ids else _may_hold_credentials
+    walk = _Walk(ids=ids, traced=traced)
 
     def mask(frame: bytes) -> bytes:
         if not (frame.startswith(b"[") and frame.endswith(b"]")):
             bare = frame.strip()
             if not (bare.startswith(b"[") and bare.endswith(b"]")):
                 return _unreadable(frame)
-        lower = frame.lower()
-        for trace in traces:
-            if trace in lower:
-                break
-        else:
+        if not traced(frame.lower()):
             return frame
         try:
             return orjson.dumps(walk.value(orjson.loads(frame), 0, 0))
@@ -73,14 +85,53 @@ def _unreadable(frame: bytes) -> bytes:
     return b'{"unreadable_bytes":%d}' % len(frame)
 
 
+class _Name(IntFlag):
+    """What the name of a field says of its value; a field may be several."""
+
+    PLAIN = 0
+    ID = 1
+    TOKEN = 2
+    SECRET = 4
+    VALUE = 8
+    VPN = 16
+    ATTRIBUTE = 32
+
+
+def _judge(name: str) -> int:
+    lower = name.lower()
+    verdict = _Name.PLAIN
+    if lower in _IDS:
+        verdict |= _Name.ID
+    if lower in _TOKENS:
+        verdict |= _Name.TOKEN
+    if any(word in lower for word in _SECRET_WORDS):
+        verdict |= _Name.SECRET
+    if lower.endswith("value"):
+        verdict |= _Name.VALUE
+    if lower == "vpn":
+        verdict |= _Name.VPN
+    if lower == "variableattribute":
+        verdict |= _Name.ATTRIBUTE
+    return int(verdict)
+
+
+_judge_known = lru_cache(maxsize=2048)(_judge)
+_ID, _TOKEN, _SECRET, _VALUE, _VPN, _ATTRIBUTE = (int(name) for name in _Name)
+
+
+def _verdict(name: str) -> int:
+    # OCPP's names recur; what is longer is nobody's, and would fill the memory
+    return _judge_known(name) if len(name) <= _CACHED_NAME else _judge(name)
+
+
 class _Walk:
     """Goes through decoded JSON and returns it masked."""
 
-    __slots__ = ("_ids", "_traces")
+    __slots__ = ("_always", "_traced")
 
-    def __init__(self, *, ids: bool, traces: Iterable[bytes]) -> None:
-        self._ids = ids
-        self._traces = tuple(trace.decode() for trace in traces)
+    def __init__(self, *, ids: bool, traced: Callable[[bytes], bool]) -> None:
+        self._always = _SECRET | _ID if ids else _SECRET
+        self._traced = traced
 
     def value(self, value: Any, depth: int, inner: int) -> Any:
         """The value, masked; `inner` counts the texts that it is in (JSON in JSON)."""
@@ -88,40 +139,38 @@ class _Walk:
             return self._text(value, inner)
         if depth > MOST_DEPTH:
             raise _TooDeepError
-        if isinstance(value, list):
-            return [self.value(item, depth + 1, inner) for item in value]
         if isinstance(value, dict):
             return self._map(value, depth, inner)
+        if isinstance(value, list):
+            return [self.value(item, depth + 1, inner) for item in value]
         return value
 
     def _map(self, content: dict[str, Any], depth: int, inner: int) -> dict[str, Any]:
         variable = content.get("variable")
         # ChangeConfiguration, GetConfiguration (1.6); SetVariables, GetVariables, NotifyReport, NotifyEvent (2.x)
         hidden = _secret_name(content.get("key")) or (isinstance(variable, dict) and _secret_name(variable.get("name")))
+        always = self._always | _VALUE if hidden else self._always
+        tokens = self._always & _ID
         masked: dict[str, Any] = {}
         for key, value in content.items():
-            name = key.lower()
+            verdict = _verdict(key)
             if value is None:
                 masked[key] = None
-            elif self._secret(name, value) or (hidden and name.endswith("value")):
+            elif verdict & always or (verdict & _TOKEN and tokens and not isinstance(value, dict)):
                 masked[key] = MASK
-            elif hidden and name == "variableattribute":
+            elif verdict & _ATTRIBUTE and hidden:
                 masked[key] = _without_values(value)
-            elif name == "vpn" and isinstance(value, dict):
-                kept = {inner_key: MASK if inner_key.lower() in _VPN_SECRETS else it for inner_key, it in value.items()}
-                masked[key] = self.value(kept, depth + 1, inner)
+            elif isinstance(value, str):
+                masked[key] = self._text(value, inner)
             else:
                 masked[key] = self.value(value, depth + 1, inner)
+            if verdict & _VPN and isinstance(value, dict):
+                masked[key].update((name, MASK) for name in value if name.lower() == "key")
         return masked
-
-    def _secret(self, name: str, value: Any) -> bool:
-        if self._ids and (name in _IDS or (name in _TOKENS and not isinstance(value, dict))):
-            return True
-        return _secret_name(name)
 
     def _text(self, text: str, inner: int) -> str:
         # DataTransfer of OCPP 1.6 carries whole requests as text.
-        if text.lstrip()[:1] in _JSON_BEGINS and any(trace in text.lower() for trace in self._traces):
+        if text.lstrip()[:1] in _JSON_BEGINS and self._traced(text.lower().encode()):
             if inner >= _MOST_JSON_IN_JSON:
                 return MASK
             try:
@@ -134,11 +183,8 @@ class _Walk:
 
 
 def _secret_name(name: object) -> bool:
-    """Whether the value of a configuration key, variable or field of this name is a credential."""
-    if not isinstance(name, str):
-        return False
-    lower = name.lower()
-    return any(word in lower for word in _SECRET_WORDS)
+    """Whether the value of a configuration key or variable of this name is a credential."""
+    return isinstance(name, str) and bool(_verdict(name) & _SECRET)
 
 
 def _without_values(attributes: Any) -> Any:
@@ -146,7 +192,7 @@ def _without_values(attributes: Any) -> Any:
     if not isinstance(attributes, list):
         return MASK
     return [
-        {key: MASK if key.lower().endswith("value") else value for key, value in attribute.items()}
+        {key: MASK if _verdict(key) & _VALUE else value for key, value in attribute.items()}
         if isinstance(attribute, dict)
         else MASK
         for attribute in attributes

@@ -20,6 +20,7 @@ from gateway.session import Session, SessionRules
 from gateway.settings import FrameLogSwitch
 from tests.gateway.conftest import settings, until
 from tests.gateway.station import call, hear, plug_in, say
+from tests.support.proxy import CuttingProxy
 
 
 class Reader:
@@ -130,6 +131,30 @@ async def test_frames_wait_for_a_broker_that_is_away(start_gateway, worker, read
         await until(lambda: not gateway.edge.frame_log._kept)
 
 
+async def test_a_stream_that_confirms_nothing_gets_a_new_link(start_gateway, worker, reader, amqp_url, monkeypatch):
+    monkeypatch.setattr(frame_log, "STUCK_S", 0.3)
+    async with CuttingProxy.before(amqp_url) as proxy:
+        gateway = await start_gateway()
+        log = FrameLog(settings(frame_log="on", amqp_url=proxy.url(amqp_url)), Clock())
+        running = asyncio.create_task(log.run())
+        await until(lambda: log.link.up)
+        proxy.stall()
+        with capture_logs() as lines:
+            log.record(session_of_nobody(), Direction.IN, b"[]", 0)
+            await until(lambda: any(line["event"] == "frame_log.stuck" for line in lines))
+        assert gateway.link.up
+        proxy.cut()
+        proxy.flow()
+        await until(lambda: log.link.up and not log._kept)
+        await until(lambda: reader.frames)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def session_of_nobody() -> Session:
+    return Session("CP", Version.V16, "s", 1, SessionRules())
+
+
 def test_a_charge_point_is_logged_wholly_or_not_at_all() -> None:
     def selected(share: float, switch: FrameLogSwitch = FrameLogSwitch.ON) -> set[str]:
         log = FrameLog(settings(frame_log=switch, frame_log_share=share), Clock())
@@ -147,7 +172,7 @@ def test_a_charge_point_is_logged_wholly_or_not_at_all() -> None:
 async def test_what_does_not_fit_the_buffer_is_dropped_and_counted(monkeypatch):
     monkeypatch.setattr(frame_log, "BUFFER_BYTES", 1000)
     log = FrameLog(settings(frame_log="on"), Clock())
-    session = Session("CP", Version.V16, "s", 1, SessionRules())
+    session = session_of_nobody()
     dropped = metrics.FRAMES_DROPPED._value.get()
     for _ in range(5):
         log.record(session, Direction.IN, b"[" + b" " * 700 + b"]", 0)

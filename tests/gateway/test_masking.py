@@ -106,6 +106,7 @@ def test_a_frame_without_a_trace_is_returned_as_it_came() -> None:
         b'{"Tag":"S3CRET-7f"}',
         b'Tag":"S3CRET-7f"}]',
         b'[2,"u","X",{"idTag":' + b"[" * 300 + b'"S3CRET-7f"' + b"]" * 300 + b"}]",
+        b'[2,"u","X",' + b'{"vpn":' * 1000 + b'{"key":"S3CRET-7f"}' + b"}" * 1000 + b"]",
         b'[2,"u","X",' + b'{"a":' * 200 + b'{"idTag":"S3CRET-7f"}' + b"}" * 200 + b"]",
     ],
 )
