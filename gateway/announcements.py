@@ -160,7 +160,8 @@ class Announcements:
         self._snapshot_again = False
 
     def confirmed(self, batch: Batch) -> None:
-        self._forget(batch.opened, batch.closed)
+        # What is to be told once more meanwhile is not settled by this.
+        self._forget((one for one in batch.opened if one not in self._opened_to_tell), batch.closed)
 
     def refused(self, batch: Batch) -> None:
         """The broker did not take it (a queue of somebody's is full): told again after a pause."""

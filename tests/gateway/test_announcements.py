@@ -234,6 +234,18 @@ async def test_an_older_session_elsewhere_is_told_of_ours_again(edge_alone):
         assert len(gateway.edge.registry) == 1
 
 
+async def test_a_confirm_of_the_first_telling_does_not_stop_the_second(edge_alone):
+    gateway, link = await edge_alone()
+    async with await plug_in(gateway):
+        await until(lambda: opened(link))
+        (first,) = [message for message in link.announced if message.type == "sessions"]
+        link.published.clear()
+        hear(link, theirs("CP-1", session_of(gateway).epoch - 1))
+        link.confirm(first)
+        await until(lambda: opened(link))
+        assert opened(link) == ["CP-1"]
+
+
 @pytest.mark.parametrize(("session_id", "survives"), [("0", True), ("g", False)])
 async def test_equal_epochs_are_told_apart_by_the_session(edge_alone, session_id: str, survives: bool):
     gateway, link = await edge_alone()
