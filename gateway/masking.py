@@ -41,11 +41,11 @@ class _TooDeepError(Exception):
 
 
 def _may_hold_credentials(lower: bytes) -> bool:
-    # Written out, as this is done to every frame. "key" stands for authorizationkey, privatekey and VPN keys. An escape
-    # may hide any word; "\\/" needs no care, as an URL with a user has an "@".
+    # Written out, as this is done to every frame. "key" stands for authorizationkey, privatekey and VPN keys; a
+    # backslash may be an escape that hides any of the words.
     return (
         b"@" in lower
-        or b"\\u" in lower
+        or b"\\" in lower
         or b"key" in lower
         or b"password" in lower
         or b"secret" in lower
