@@ -88,8 +88,9 @@ class BrokerLink:
     ) -> None:
         """Raises ValueError when the URL is not an AMQP URL.
 
-        `beside`: a link that the process can do without. It leaves the link metrics to the main one, and logs the
-        first failure of a row only. `on_failure` is told why, each time a connection or an attempt at one has ended.
+        `beside`: a link that the process can do without. It leaves the link metrics and `broker.connected` to the main
+        one, and logs the first failure of a row only. `on_failure` is told why, each time a connection or an attempt
+        at one has ended.
         """
         self._endpoint = BrokerEndpoint.parse(url)
         self._listener = listener
@@ -277,7 +278,7 @@ class BrokerLink:
             if not self._beside:
                 metrics.LINK_UP.set(1)
                 metrics.CONNECTED.inc()
-            self._log.info("broker.connected", name=self._name)
+                self._log.info("broker.connected", name=self._name)
             self._tell(self._listener.link_up)
             async with asyncio.timeout(RPC_TIMEOUT_S):
                 await asyncio.gather(*answers)
