@@ -56,7 +56,9 @@ class ScriptedGateway:
         if tell:
             self._announce(Announcement(self.name, closed=(closed,)))
 
-    def outcome(self, command: CommandEnvelope, kind: OutcomeKind, code: str | None = None, **more: Any) -> Any:
+    def outcome(
+        self, command: CommandEnvelope, kind: OutcomeKind, code: str | None = None, **more: Any
+    ) -> OutcomeEnvelope:
         """An outcome of this gateway."""
         return OutcomeEnvelope(
             command.command_id, command.identity, kind, self.name, command.session, error_code=code, **more

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from contracts import topology
+from contracts.announcements import Opened
 from contracts.envelope import AdmissionQuery, OutcomeEnvelope, OutcomeKind
 from contracts.versions import ErrorKind, Version
 from tests.support.calling import GATEWAY, caller_on, until
@@ -248,6 +249,10 @@ def accept_command(command) -> Any:
     )
 
 
+def time_out(command) -> Any:
+    return OutcomeEnvelope(command.command_id, command.identity, OutcomeKind.TIMEOUT, GATEWAY, error_code="no_answer")
+
+
 async def pushes(store, status) -> Any:
     rows = []
     deadline = time.monotonic() + 20
@@ -283,7 +288,8 @@ async def test_a_2x_station_is_told_by_set_variables(amqp_url, sqlite_url):
 
 async def test_a_push_that_failed_is_tried_again_without_another_boot(amqp_url, database_url):
     boot = {**BOOT, "chargePointVendor": "ACME"}
-    async with world(amqp_url, database_url, command_timeout_seconds=0.2) as (caller, store):
+    async with world(amqp_url, database_url, command_timeout_seconds=2) as (caller, store):
+        caller.answer_command = time_out
         body(await caller.call("BootNotification", boot))
         await pushes(store, "timeout")
         caller.answer_command = accept_command
@@ -313,6 +319,7 @@ async def test_what_an_ended_process_was_to_push_is_pushed_by_the_next_as_it_is_
         await presence.note(transaction, [Place(name, GATEWAY, "s", 1, "1.6") for name in ("CP-1", "CP-2")], now)
     async with world(amqp_url, database_url) as (caller, store):
         caller.answer_command = accept_command
+        caller.connect(Opened("CP-1", "s", 1, Version.V16, "127.0.0.1", 1))
         await stored_pushes(
             store,
             ("CP-1", "MaxChargingPower", "Accepted"),
@@ -325,13 +332,13 @@ async def test_what_an_ended_process_was_to_push_is_pushed_by_the_next_as_it_is_
 
 
 async def test_a_value_that_is_never_answered_does_not_hold_up_the_others(amqp_url, database_url):
-    async with world(amqp_url, database_url, command_timeout_seconds=0.2) as (caller, store):
+    async with world(amqp_url, database_url) as (caller, store):
         entry = '[[initial_configuration]]\nocpp = "1.6"\nkey = "{}"\nvalue = "1"\nvendor = "Other"\n'
         async with store.transaction() as transaction:
             await apply_plan(transaction, read_plan(entry.format("A") + entry.format("B")), datetime.now(UTC))
 
         def answer_b(command) -> Any:
-            return accept_command(command) if orjson.loads(command.payload)["key"] == "B" else None
+            return accept_command(command) if orjson.loads(command.payload)["key"] == "B" else time_out(command)
 
         caller.answer_command = answer_b
         body(await caller.call("BootNotification", BOOT))
