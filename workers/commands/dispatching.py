@@ -125,6 +125,11 @@ class Dispatching:
         if command is None or command.gateway is None:
             return []
         self._directory.returned(command.gateway)
+        if not self._directory.complete:
+            # Perhaps the broker was restarted, and we are the first to be back.
+            self._undispatched(command)
+            self._waiting.setdefault(command.identity, []).append(command)
+            return []
         kind = OutcomeKind.OFFLINE if command.fresh else OutcomeKind.UNKNOWN
         return [self._end(command, kind, Reason.GATEWAY_LOST)]
 
@@ -197,8 +202,7 @@ class Dispatching:
         place = self._directory.find(command.identity)
         moved = place is not None and command.session is None and command.attempts < MOST_TRIES
         if command.fresh and moved:
-            self._dispatched.pop(command.number, None)
-            command.gateway = command.to_session = None
+            self._undispatched(command)
             return self._go(command, now_ms)
         return [self._absent(command, None if command.session is None else place)]
 
@@ -218,6 +222,11 @@ class Dispatching:
             again=command.again,
         )
         return Dispatch(gateway, command.number, envelope)
+
+    def _undispatched(self, command: Command) -> None:
+        """It went nowhere, and is as it was before."""
+        self._dispatched.pop(command.number, None)
+        command.gateway = command.to_session = None
 
     def _end(self, command: Command, kind: OutcomeKind, reason: Reason, description: str = "") -> End:
         return self._close(command, _outcome(command, kind, reason, description))

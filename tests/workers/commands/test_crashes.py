@@ -23,6 +23,7 @@ def impatient(monkeypatch):
     monkeypatch.setattr("workers.commands.directory.LEAST_WAIT_S", 0.3)
     monkeypatch.setattr("workers.commands.desk.TICK_S", 0.05)
     monkeypatch.setattr("contracts.broker.link.BACKOFF_FIRST_S", 0.02)
+    monkeypatch.setattr("contracts.broker.link.BACKOFF_MOST_S", 0.5)
 
 
 class Remembering:
