@@ -72,6 +72,8 @@ async def world(amqp_url, database_url, **settings) -> Any:
     async with migrated_store(database_url) as store:
         async with store.transaction() as transaction:
             await apply_plan(transaction, read_plan(PLAN), datetime.now(UTC))
+            for identity in ("CP-1", "CP-2"):
+                await connect(transaction, identity, GATEWAY)
         async with (
             bringing_commands(amqp_url, store),
             serving(service(config), config, store),
