@@ -100,7 +100,7 @@ def by_identity(events) -> dict[str, list[int]]:
 
 
 def has_come(backend, count) -> bool:
-    return len(backend.events) == count
+    return bool(len(backend.events) == count)
 
 
 async def is_empty(store) -> bool:
