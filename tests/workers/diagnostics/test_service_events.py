@@ -1,5 +1,7 @@
 """Events of diagnostics and firmware: each effect told once, whatever is retried."""
 
+from typing import Any
+
 from contracts.versions import Version
 from tests.support.incoming_calls import call
 from tests.support.worker_store import handle, migrated_store, told
@@ -13,7 +15,7 @@ AUTHORIZATION = authorization(WorkerSettings())
 
 
 async def test_a_connector_is_told_of_when_its_state_changes(database_url):
-    def status(word, second, error="NoError") -> dict:
+    def status(word, second, error="NoError") -> dict[str, Any]:
         time = f"2026-05-01T11:59:{second:02}Z"
         return {"connectorId": 1, "status": word, "errorCode": error, "timestamp": time}
 

@@ -1,16 +1,19 @@
 """Events of billing data: each effect told once, whatever is retried."""
 
+from typing import Any
+
 from contracts.versions import Version
 from tests.support.incoming_calls import call
 from tests.support.worker_store import handle, migrated_store, told
 from workers.metering.service import service
+from workers.runtime.calls import Answer
 from workers.settings import WorkerSettings
 
 METERING = service(WorkerSettings())
 START = {"connectorId": 1, "idTag": "A", "meterStart": 1000, "timestamp": "2026-05-01T11:59:00Z"}
 
 
-def meter(*values, number=None) -> dict:
+def meter(*values, number=None) -> dict[str, Any]:
     sampled = [{"value": str(value), "measurand": "Voltage"} for value in values]
     times = [
         {"timestamp": f"2026-05-01T11:59:{second:02}Z", "sampledValue": [one]} for second, one in enumerate(sampled)
@@ -18,11 +21,16 @@ def meter(*values, number=None) -> dict:
     return {"connectorId": 1, "meterValue": times} | ({"transactionId": number} if number else {})
 
 
+async def begin(store, payload) -> int:
+    reply = await handle(store, METERING, call("StartTransaction", payload))
+    assert isinstance(reply, Answer)
+    return int(reply.payload["transactionId"])
+
+
 async def test_a_16_transaction_begins_and_ends_once(database_url):
     async with migrated_store(database_url) as store:
         for _ in range(2):
-            reply = await handle(store, METERING, call("StartTransaction", START))
-        number = reply.payload["transactionId"]
+            number = await begin(store, START)
         stop = {"transactionId": number, "meterStop": 3500, "timestamp": "2026-05-01T12:30:00Z"}
         data = {"transactionData": meter(230, number=number)["meterValue"]}
         await handle(store, METERING, call("MeterValues", meter(230, number=number)))
@@ -43,7 +51,7 @@ async def test_a_16_transaction_begins_and_ends_once(database_url):
 
 async def test_a_16_transaction_whose_stop_was_lost_is_told_as_abandoned_and_its_late_stop_corrects_that(database_url):
     async with migrated_store(database_url) as store:
-        first = (await handle(store, METERING, call("StartTransaction", START))).payload["transactionId"]
+        first = await begin(store, START)
         again = START | {"timestamp": "2026-05-01T12:00:00Z"}
         await handle(store, METERING, call("StartTransaction", again))
         stop = {"transactionId": first, "meterStop": 1500, "timestamp": "2026-05-01T11:59:30Z"}
@@ -57,12 +65,12 @@ async def test_a_16_transaction_whose_stop_was_lost_is_told_as_abandoned_and_its
 
 async def test_only_samples_that_are_new_are_told(database_url):
     async with migrated_store(database_url) as store:
-        for values in ((230,), (230,), (230, 231)):
-            await handle(store, METERING, call("MeterValues", meter(*values)))
+        for count in (1, 1, 2):
+            await handle(store, METERING, call("MeterValues", meter(*range(230, 230 + count))))
         async with store.transaction() as transaction:  # and within one transaction
             handler = METERING.handlers[Version.V16, "MeterValues"]
-            for values in ((230, 231, 232), (230, 231, 232)):
-                await handler(call("MeterValues", meter(*values)), transaction)
+            for _ in range(2):
+                await handler(call("MeterValues", meter(230, 231, 232)), transaction)
         sampled = await told(store, "meter.sampled")
     assert [[sample["value"] for sample in one["samples"]] for one in sampled] == [[230], [231], [232]]
     assert sampled[0]["samples"][0] | {"sampled_at": ""} == {
@@ -76,7 +84,7 @@ async def test_only_samples_that_are_new_are_told(database_url):
     }
 
 
-def event(kind, seq, second, *, register=None) -> dict:
+def event(kind, seq, second, *, register=None) -> dict[str, Any]:
     payload = {
         "eventType": kind,
         "timestamp": f"2026-05-01T11:59:{second:02}Z",
