@@ -73,6 +73,8 @@ class Announcement:
         """Read a body; raises EnvelopeError."""
         content = _unpack(body, SESSIONS_TYPE)
         try:
+            if len(content["opened"]) + len(content["closed"]) > MOST_ENTRIES:
+                raise EnvelopeError(f"announcement of more than {MOST_ENTRIES} entries")
             return cls(
                 gateway=_text(content["gateway"]),
                 opened=tuple(_opened(*entry) for entry in content["opened"]),

@@ -54,6 +54,11 @@ def decode(body: bytes, content_type: ContentType) -> dict[str, Any]:
         raise BodyError(f"body is not {content_type}") from None
     if not isinstance(content, dict):
         raise BodyError("body is not a map")
+    try:
+        # Whoever reads it will write parts of it as JSON, in frames and bodies that nest them a little deeper.
+        orjson.dumps([[[[[[[[content]]]]]]]])
+    except TypeError:
+        raise BodyError("body holds what JSON cannot, or is nested too deeply") from None
     return content
 
 

@@ -5,11 +5,13 @@ A batch is msgpack `{"v": 1, "t": "frames", "gateway": …, "frames": [[time, id
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgpack
 
 from contracts.errors import EnvelopeError
+
+_Kind = TypeVar("_Kind", int, str, bytes)
 
 FORMAT_VERSION = 1
 FRAMES_TYPE = "frames"
@@ -45,10 +47,18 @@ def decode_frames(body: bytes) -> tuple[str, list[LoggedFrame]]:
         content: Any = msgpack.unpackb(body, max_ext_len=0)
         if content["v"] != FORMAT_VERSION or content["t"] != FRAMES_TYPE:
             raise EnvelopeError(f"not a batch of frames of format {FORMAT_VERSION}")
-        frames = [
-            LoggedFrame(int(at_ms), str(identity), str(session), Direction(direction), bytes(frame))
-            for at_ms, identity, session, direction, frame, *_ in content["frames"]
-        ]
-        return str(content["gateway"]), frames
+        frames = [_frame(*row) for row in content["frames"]]
+        return _of(str, content["gateway"]), frames
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise EnvelopeError(f"unreadable batch of frames: {type(error).__name__}") from error
+
+
+def _frame(at_ms: Any, identity: Any, session: Any, direction: Any, frame: Any, *_: Any) -> LoggedFrame:
+    return LoggedFrame(_of(int, at_ms), _of(str, identity), _of(str, session), Direction(direction), _of(bytes, frame))
+
+
+def _of(kind: type[_Kind], value: Any) -> _Kind:
+    # No conversion: bytes(10**9) would be a gigabyte.
+    if type(value) is not kind:
+        raise TypeError(f"not {kind.__name__}")
+    return value
