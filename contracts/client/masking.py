@@ -6,7 +6,7 @@ from typing import Any
 MASK = "***"
 _SECRET_KEYS = frozenset({
     "idtag", "parentidtag", "idtoken", "groupidtoken", "additionalidtoken", "grouptoken",
-    "password", "basicauthpassword", "authorizationkey", "apnpassword", "key", "secret", "token", "authorization",
+    "password", "basicauthpassword", "authorizationkey", "apnpassword", "secret", "token", "authorization",
     "hashedpassword", "privatekey",
 })  # fmt: skip
 """In lower case and without underscores; of a mapping under such a key, each value but `type` and `status`."""
@@ -20,20 +20,18 @@ _PLAIN = frozenset({"type", "status"})
 def masked(value: Any) -> Any:
     """The same JSON-like value with every secret replaced; URLs lose their user and password."""
     if isinstance(value, dict):
-        names_secret = _names_a_secret(value)
-        return {
-            key: _hidden(item) if _is_secret(key, item) or (names_secret and _flat(key) in _NAMED_VALUES)
-            else masked(item)
-            for key, item in value.items()
-        }  # fmt: skip
+        hides_value = _names_a_secret(value)
+        hidden = {
+            key
+            for key in value
+            if _flat(key) in _SECRET_KEYS
+            or (hides_value and _flat(key) in _NAMED_VALUES)
+            or (key == "key" and "password" in value)  # of a VPN; elsewhere it is the name of a setting
+        }
+        return {key: _hidden(item) if key in hidden else masked(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [masked(item) for item in value]
     return _USER_IN_URL.sub(f"{MASK}@", value) if isinstance(value, str) else value
-
-
-def _is_secret(key: Any, item: Any) -> bool:
-    # The `key` of a configuration entry is its name.
-    return _flat(key) in _SECRET_KEYS and not (_flat(key) == "key" and isinstance(item, str | list))
 
 
 def _names_a_secret(value: dict[Any, Any]) -> bool:

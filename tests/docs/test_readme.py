@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-ROOMS = ("contracts/", "gateway/", "workers/", "loadtest/", "tools/", "tests/", "docs/")
+ROOMS = ("contracts/", "gateway/", "workers/", "loadtest/", "ocppctl/", "tools/", "tests/", "docs/")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
