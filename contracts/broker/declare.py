@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from urllib.parse import quote
 
-import aiohttp
 from pamqp import base, commands
 
 from contracts.broker.endpoint import BrokerEndpoint
@@ -76,6 +75,8 @@ async def put_policies(management_url: str, vhost: str, policies: tuple[Policy, 
 
     Raises BrokerRefusedError with the status when the broker refuses one, LinkDownError when it cannot be reached.
     """
+    import aiohttp  # slow to import, and only this needs it
+
     try:
         await _put_policies(management_url, vhost, policies)
     except (aiohttp.ClientError, TimeoutError) as error:
@@ -83,6 +84,8 @@ async def put_policies(management_url: str, vhost: str, policies: tuple[Policy, 
 
 
 async def _put_policies(management_url: str, vhost: str, policies: tuple[Policy, ...]) -> None:
+    import aiohttp
+
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
         for policy in policies:
             path = f"/api/policies/{quote(vhost, safe='')}/{quote(policy.name, safe='')}"
