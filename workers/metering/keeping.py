@@ -15,7 +15,7 @@ def keep_samples(call: IncomingCall, store: StoreTransaction, measured: Measured
 
     So is an invalid one of which samples are the `only` trace, when it has none.
     """
-    samples.record(store, measured.samples)
+    samples.record(store, measured.samples, now=call.handled_at)
     for sample in measured.samples:
         if sample.flags:
             count_flags(sample.flags.split())

@@ -16,6 +16,7 @@ from workers.metering.start_stop import (
     read_start,
     read_stop,
 )
+from workers.metering.telling import tell_abandoned, tell_ended, tell_started
 from workers.runtime.calls import Answer, IncomingCall, Reply
 from workers.runtime.reading import INT32_MAX, read_int, write_time
 from workers.settings import UnknownTokens, WorkerSettings
@@ -84,16 +85,19 @@ class Transactions16:
             if known is None:
                 raise LookupError("a transaction that was just there is gone")
             return known
+        started = {**values, "id": number}
         if start.dated and start.connector_id is not None:
-            await transaction_records.abandon_older(
+            for abandoned in await transaction_records.abandon_older(
                 store,
                 call.identity,
                 evse_id=None,
                 connector_id=start.connector_id,
                 kept=number,
                 began=start.started_at,
-            )
-        return {**values, "id": number}
+            ):
+                tell_abandoned(call, store, abandoned, start.started_at)
+        tell_started(call, store, started, start.started_at)
+        return started
 
     async def stop(self, call: IncomingCall, store: StoreTransaction) -> Reply:
         """End the transaction, keep its data; what belongs to no transaction of ours is parked, and confirmed too."""
@@ -127,23 +131,21 @@ class Transactions16:
         early = ended_early(known["started_at"], stop.ended_at)
         flags = [*stop.flags, *schema_flag(call), *([energy_flag] if energy_flag else []), *early]
         count_flags(flags)
-        await transaction_records.change(
-            store,
-            known["id"],
-            {
-                "state": "ended",
-                "ended_at": stop.ended_at,
-                "end_received_at": call.received_at,
-                "meter_stop_wh": meter_stop,
-                "energy_wh": energy,
-                "stop_reason": stop.reason,
-                "stop_token": stop.id_tag,
-                "stop_key": stop.natural_key,
-                "stop_reply": reply,
-                "flags": join_flags(known["flags"], *flags),
-            },
-        )
+        changes = {
+            "state": "ended",
+            "ended_at": stop.ended_at,
+            "end_received_at": call.received_at,
+            "meter_stop_wh": meter_stop,
+            "energy_wh": energy,
+            "stop_reason": stop.reason,
+            "stop_token": stop.id_tag,
+            "stop_key": stop.natural_key,
+            "stop_reply": reply,
+            "flags": join_flags(known["flags"], *flags),
+        }
+        await transaction_records.change(store, known["id"], changes)
         keep_samples(call, store, data)
+        tell_ended(call, store, known, {**known, **changes})
 
     async def meter_values(self, call: IncomingCall, store: StoreTransaction) -> Reply:
         """Store every sample; the confirmation never depends on what they say (4.7)."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from workers.metering.keeping import count_flags, keep_samples, park_call, schema_flag
 from workers.metering.measuring import Origin, read_meter_values
+from workers.metering.telling import tell_abandoned, tell_ended, tell_started
 from workers.metering.transaction_event import Event, is_retry, merge, names_holder, read_event, renumbered
 from workers.runtime.calls import Answer, IncomingCall, Reply
 from workers.runtime.reading import INT32_MAX, read_int, write_time
@@ -90,6 +91,7 @@ class Transactions2x:
             number = await transaction_records.insert(store, fresh)
             if number is not None:
                 await _free_place(call, event, number, store)
+                _tell(call, event, blank, fresh, store)
                 return
             known = await transaction_records.find_by_key(store, call.identity, reference)
             if known is None:
@@ -101,6 +103,7 @@ class Transactions2x:
         await transaction_records.change(store, known["id"], changes)
         if starts_late:
             await _free_place(call, event, known["id"], store)
+        _tell(call, event, known, {**known, **changes}, store)
 
 
 def _verdict_columns(known: Mapping[str, Any], event: Event, verdict: TokenVerdict | None) -> dict[str, Any]:
@@ -111,9 +114,19 @@ def _verdict_columns(known: Mapping[str, Any], event: Event, verdict: TokenVerdi
 
 async def _free_place(call: IncomingCall, event: Event, number: int, store: StoreTransaction) -> None:
     if event.event_type == "Started" and event.evse_id is not None and not event.flags:
-        await transaction_records.abandon_older(
+        for abandoned in await transaction_records.abandon_older(
             store, call.identity, evse_id=event.evse_id, connector_id=None, kept=number, began=event.occurred_at
-        )
+        ):
+            tell_abandoned(call, store, abandoned, event.occurred_at)
+
+
+def _tell(
+    call: IncomingCall, event: Event, before: Mapping[str, Any], row: Mapping[str, Any], store: StoreTransaction
+) -> None:
+    if event.event_type == "Started" and before.get("start_received_at") is None:
+        tell_started(call, store, row, event.occurred_at)
+    if row["state"] == "ended":
+        tell_ended(call, store, before, row)
 
 
 def _row(

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class StoreTransaction:
         """The types of events that are not to be written."""
         self.effects: list[Any] = []
         self._appended: dict[Executable, list[Mapping[str, Any]]] = {}
+        self._gathered: dict[GatheredWrite, list[Any]] = {}
 
     async def rows(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
         """All rows that the statement yields."""
@@ -59,15 +60,28 @@ class StoreTransaction:
         """
         self._appended.setdefault(statement, []).append(row)
 
+    def gather(self, write: "GatheredWrite", item: Any) -> None:
+        """Have `write` handle this item just before the commit, together with the batch's other ones.
+
+        The same function must be passed for items that are to travel together; it may append, and not gather.
+        """
+        self._gathered.setdefault(write, []).append(item)
+
     def after_commit(self, effect: Any) -> None:
         """Have the runtime run an `Effect` once this transaction is committed, and only then."""
         self.effects.append(effect)
 
     async def flush(self) -> None:
-        """Write what was appended."""
+        """Write what was gathered and appended."""
+        for write, items in self._gathered.items():
+            await write(self, items)
+        self._gathered.clear()
         for statement, rows in self._appended.items():
             await self.connection.execute(statement, rows)
         self._appended.clear()
+
+
+GatheredWrite = Callable[[StoreTransaction, Sequence[Any]], Awaitable[None]]
 
 
 def url_problem(url: str) -> str | None:

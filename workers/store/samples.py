@@ -1,14 +1,15 @@
 """Meter samples: one row each, written with the batch's other ones, once per natural key."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from contracts.events import MeterSample, MeterSampled
 from workers.store.engine import StoreTransaction
-from workers.store.tables import meter_samples
-from workers.store.upserts import insert_new
+from workers.store.outbox import emit
+from workers.store.sample_writing import insert_samples
 
 IMPLAUSIBLE_TIME = "timestamp_implausible"
 """The flag of a moment that no set clock shows; it is stored as sent."""
@@ -70,10 +71,49 @@ class Sample:
 _COLUMNS = tuple(field.name for field in fields(Sample) if field.name != "ordinal")
 
 
-def record(transaction: StoreTransaction, samples: Iterable[Sample]) -> None:
-    """Have the samples written before the commit; those that are stored already stay as they are."""
-    statement = insert_new(meter_samples, transaction.dialect)
-    for sample in samples:
-        row = {column: getattr(sample, column) for column in _COLUMNS}
-        row["natural_key"] = sample.natural_key()
-        transaction.append(statement, row)
+def record(transaction: StoreTransaction, samples: Sequence[Sample], *, now: datetime) -> None:
+    """Have the samples of a message written before the commit, and told of in one event.
+
+    Those that are stored already stay as they are and are not told of again.
+    """
+    if samples:
+        transaction.gather(_write, (samples, now))
+
+
+async def _write(transaction: StoreTransaction, messages: Sequence[tuple[Sequence[Sample], datetime]]) -> None:
+    keyed = [([(sample.natural_key(), sample) for sample in samples], now) for samples, now in messages]
+    rows = []
+    for pairs, _ in keyed:
+        for key, sample in pairs:
+            row = {column: getattr(sample, column) for column in _COLUMNS}
+            row["natural_key"] = key
+            rows.append(row)
+    fresh = await insert_samples(transaction, rows)
+    if MeterSampled.TYPE in transaction.events_off:
+        return
+    for pairs, now in keyed:
+        new = [sample for key, sample in pairs if key in fresh]
+        fresh.difference_update(key for key, _ in pairs)
+        if new:
+            emit(transaction, new[0].identity, _event(new), occurred_at=new[-1].sampled_at, now=now)
+
+
+def _event(samples: Sequence[Sample]) -> MeterSampled:
+    first = samples[0]
+    return MeterSampled(
+        transaction_id=first.transaction_ref or None,
+        evse_id=first.evse_id,
+        connector_id=first.connector_id,
+        samples=[
+            MeterSample(
+                sampled_at=sample.sampled_at,
+                measurand=sample.measurand,
+                value=sample.normal_value,
+                unit=sample.normal_unit or None,
+                phase=sample.phase or None,
+                context=sample.context,
+                location=sample.location,
+            )
+            for sample in samples
+        ],
+    )

@@ -45,6 +45,7 @@ _ABANDON = (
         ),
     )
     .values(state="abandoned")
+    .returning(_t)
 )
 _EVENT = select(transaction_events.c.reply, transaction_events.c.payload).where(
     transaction_events.c.identity == bindparam("who"),
@@ -105,11 +106,15 @@ async def abandon_older(
     connector_id: int | None,
     kept: int,
     began: datetime,
-) -> None:
-    """End what is still active at the same place and began earlier: its Stop was lost, and its token is free again."""
-    await transaction.run(
+) -> list[Mapping[str, Any]]:
+    """End what is still active at the same place and began earlier: its Stop was lost, and its token is free again.
+
+    What was ended so is given back.
+    """
+    rows = await transaction.rows(
         _ABANDON, {"who": identity, "kept": kept, "began": began, "evse": evse_id, "connector": connector_id}
     )
+    return [row._asdict() for row in rows]
 
 
 async def find_event(transaction: StoreTransaction, identity: str, reference: str, event_key: str) -> Row[Any] | None:

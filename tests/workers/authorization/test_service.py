@@ -15,10 +15,9 @@ from contracts.versions import ErrorKind, Version
 from tests.support.calling import GATEWAY, caller_on, until
 from tests.support.commanding import bringing_commands
 from tests.support.serving import serving, worker_settings
-from tests.support.worker_store import all_rows, migrated_store
+from tests.support.worker_store import all_rows, connect, migrated_store
 from workers.authorization.service import service
-from workers.store import configuration, presence, registration, tables
-from workers.store.presence import Place
+from workers.store import configuration, registration, tables
 from workers.store.provisioning import apply_plan, read_plan
 
 PLAN = """
@@ -106,8 +105,6 @@ async def test_a_boot_is_stored_and_answered_with_time_and_interval(amqp_url, da
         row = await charge_point(store, "CP-1")
         assert (row["registration"], row["vendor"], row["firmware_version"]) == ("accepted", "Other", "1.2")
         assert (row["iccid"], row["ocpp_version"]) == ("NUL\ufffd", "1.6")
-        (place,) = await all_rows(store, tables.presence)
-        assert (place["gateway"], place["session"], place["epoch"]) == (GATEWAY, "session-1", 1)
 
 
 async def test_a_pending_charge_point_may_only_boot_until_the_rules_let_it_in(amqp_url, sqlite_url):
@@ -318,7 +315,8 @@ async def test_what_an_ended_process_was_to_push_is_pushed_by_the_next_as_it_is_
             facts = {"registration": registered, "ocpp_version": "1.6", "vendor": "ACME", "model": "W"}
             await registration.record_boot(transaction, identity, facts, now)
             await configuration.request(transaction, identity, asked, now, due_at=now)
-        await presence.note(transaction, [Place(name, GATEWAY, "s", 1, "1.6") for name in ("CP-1", "CP-2")], now)
+        for name in ("CP-1", "CP-2"):
+            await connect(transaction, name, GATEWAY)
     async with world(amqp_url, database_url) as (caller, store):
         caller.answer_command = accept_command
         caller.connect(Opened("CP-1", "s", 1, Version.V16, "127.0.0.1", 1))

@@ -14,9 +14,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from tests.support.calling import until
 from tests.support.worker_store import all_rows, migrated_store
 from workers.errors import StoreUnavailableError
-from workers.store import engine, presence, tables
+from workers.store import engine, tables
 from workers.store.engine import Store, is_transient
-from workers.store.presence import Place
 from workers.store.upserts import insert_new, insert_new_returning
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -88,19 +87,6 @@ async def test_a_new_sqlite_file_that_another_process_is_changing_is_waited_for(
         other.execute("ROLLBACK")
         assert await answer
     await store.close()
-
-
-async def test_an_older_session_never_overwrites_a_newer_one(store):
-    places = [Place("CP-1", "g2", "new", 20, "1.6"), Place("CP-1", "g1", "old", 10, "1.6")]
-    for place in places:
-        async with store.transaction() as transaction:
-            await presence.note(transaction, [place], NOW)
-    async with store.transaction() as transaction:
-        assert await presence.find(transaction, "CP-1") == places[0]
-        await presence.note(transaction, [Place("CP-1", "g3", "newest", 30, "1.6"), *places], NOW)
-        newest = await presence.find(transaction, "CP-1")
-        assert newest is not None
-        assert newest.session == "newest"
 
 
 @pytest.mark.parametrize(
