@@ -5,10 +5,10 @@ COMPILE := $(LOCKTOOLS)/bin/pip-compile --quiet --generate-hashes --strip-extras
 	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt docs lock clean
+.PHONY: help run test chaos bench-commands bench-reconnect lint fmt docs lock clean
 
 help: ## what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 25
 
 run: ## the whole system on this machine, with simulated charge points (ARGS="--charge-points 50")
 	@tools/bootstrap.sh run
@@ -17,6 +17,18 @@ run: ## the whole system on this machine, with simulated charge points (ARGS="--
 test: ## every check and every test, with the time each took (ARGS='-k word' goes to pytest)
 	@tools/bootstrap.sh test
 	@tools/gate.sh $(ARGS)
+
+chaos: ## 5,000 commands to 500 erratic charge points while gateways, workers and the broker are killed
+	@tools/bootstrap.sh test
+	@CHAOS_COMMANDS=5000 CHAOS_CHARGE_POINTS=500 $(PYTHON) -m pytest -q -s tests/system/test_command_chaos.py $(ARGS)
+
+bench-commands: ## what a direct command costs beyond the broker's own hops (ARGS="--count 2000")
+	@tools/bootstrap.sh run
+	@$(PYTHON) -m tools.bench.command_overhead $(ARGS)
+
+bench-reconnect: ## 10,000 sessions of a killed gateway come back at once (ARGS="--count 2000")
+	@tools/bootstrap.sh run
+	@$(PYTHON) -m tools.bench.reconnect $(ARGS)
 
 lint: ## the checks without the tests
 	@tools/bootstrap.sh run

@@ -16,7 +16,7 @@ import uvloop
 
 from contracts.bodies import ContentType
 from contracts.client import CommandClient
-from contracts.commands import CommandRequest
+from contracts.commands import CommandOutcome, CommandRequest
 from tools.bench.bare_hops import bare_hops
 from tools.bench.sockets import Crowd
 from tools.nodes import broker_for
@@ -37,7 +37,10 @@ async def measure(stack: Stack, amqp_url: str, count: int) -> tuple[list[float],
     try:
         await asyncio.wait_for(crowd.all_open(), 30)
         async with CommandClient(amqp_url) as client:
-            await _call(client, 0)  # warm: the first one meets cold caches
+            async with asyncio.timeout(30):
+                for number in range(STATIONS):
+                    while not (await _command(client, number)).ok:  # its session is not announced yet
+                        pass
             for _ in range(ROUNDS):
                 commands += [await _call(client, number) for number in range(count // ROUNDS)]
                 hops += await bare_hops(amqp_url, body, count // ROUNDS)
@@ -47,13 +50,17 @@ async def measure(stack: Stack, amqp_url: str, count: int) -> tuple[list[float],
 
 
 async def _call(client: CommandClient, number: int) -> float:
-    identity = f"BENCH-{number % STATIONS}"
     began = perf_counter()
-    outcome = await client.call(identity, "TriggerMessage", {"requestedMessage": "Heartbeat"}, timeout_s=10)
+    outcome = await _command(client, number)
     seconds = perf_counter() - began
     if not outcome.ok:
         raise SystemExit(f"a command ended {outcome.outcome}: {outcome.reason}")
     return seconds
+
+
+async def _command(client: CommandClient, number: int) -> CommandOutcome:
+    identity = f"BENCH-{number % STATIONS}"
+    return await client.call(identity, "TriggerMessage", {"requestedMessage": "Heartbeat"}, timeout_s=10)
 
 
 def _line(name: str, seconds: Sequence[float]) -> str:
