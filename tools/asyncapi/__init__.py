@@ -1,0 +1,1 @@
+"""What docs/asyncapi.yaml is made of; `tools.asyncapi_page` puts it together."""
