@@ -11,7 +11,7 @@ from tools.asyncapi.schemas import Schema, of_envelope
 PROPERTIES: dict[str, Schema] = {
     "content_type": {"type": "string", "enum": [content_type.value for content_type in ContentType]},
     "type": {"type": "string", "description": "The message kind: the body's `t`."},
-    "message_id": {"type": "string"},
+    "message_id": {"type": "string", "description": "The command id: it names a command whose body cannot be read."},
     "correlation_id": {"type": "string"},
     "reply_to": {"type": "string", "description": "A queue of the sender; answers come by the default exchange."},
     "delivery_mode": {"type": "integer", "enum": [1, 2], "description": "2: persistent."},
@@ -141,7 +141,12 @@ def all_messages() -> tuple[Message, ...]:
     asking, free = {**_ANSWERED, "delivery_mode": 2}, ("content_type", "type", "delivery_mode")
     identified = {"message_id": examples.COMMAND_ID, "correlation_id": "5f2d"}
     return (
-        _body(examples.COMMAND, "A command for one charge point, direct or tracked.", asking, free),
+        _body(
+            examples.COMMAND,
+            "A command for one charge point, direct or tracked.",
+            {**asking, "message_id": examples.COMMAND_ID},
+            (*free, "message_id"),
+        ),
         _body(examples.OUTCOME, "How a command ended: exactly one for each.", identified),
         _body(examples.RECEIPT, "A tracked command is stored, or was already.", identified),
         *events,

@@ -5,6 +5,7 @@ const amqp = require("amqplib");
 
 const QUEUE = {
   "x-queue-type": "quorum",
+  "x-delivery-limit": 1_000_000_000, // RabbitMQ 4 drops unasked what was delivered 20 times without an ack
   "x-max-length-bytes": 1024 ** 3, // when it is full the oldest go (the default, drop-head): never reject-publish
 };
 

@@ -31,6 +31,7 @@ async function main(identity, action, payload = "{}") {
   channel.publish("ocpp.commands", identity, Buffer.from(JSON.stringify(request)), {
     contentType: "application/json",
     type: "command",
+    messageId: request.command_id,
     correlationId: request.command_id,
     replyTo: REPLIES,
     persistent: true,

@@ -1,6 +1,6 @@
 // Hand over a command that outlives outages, also those of the charge point, and wait for its end.
 // AMQP_URL=amqp://… node track_command.js CP-1 ChangeConfiguration '{"key": "HeartbeatInterval", "value": "300"}'
-// With the command id and the deadline of an earlier run as two more arguments it goes on where that run left off.
+// With the command id of an earlier run as one more argument it goes on where that run left off.
 "use strict";
 const crypto = require("node:crypto");
 const amqp = require("amqplib");
@@ -15,15 +15,15 @@ function routingToken(identity) {
   return `${token.slice(0, 94)}=h${crypto.createHash("sha256").update(identity, "utf8").digest("hex")}`;
 }
 
-async function main(identity, action, payload = "{}", commandId = crypto.randomUUID(), deadlineMs = undefined) {
+async function main(identity, action, payload = "{}", commandId = crypto.randomUUID()) {
   const request = {
     command_id: commandId,
     action,
     payload: JSON.parse(payload),
-    deadline_ms: deadlineMs === undefined ? Date.now() + 24 * 3600 * 1000 : Number(deadlineMs),
+    deadline_ms: Date.now() + 24 * 3600 * 1000,
     tracked: true,
   };
-  console.log(`command ${request.command_id} deadline ${request.deadline_ms}`);
+  console.log(`command ${request.command_id}`);
   const connection = await amqp.connect(process.env.AMQP_URL);
   const channel = await connection.createConfirmChannel();
   // One queue for the receipt and the event, there before the request: nothing can be missed.
@@ -36,6 +36,7 @@ async function main(identity, action, payload = "{}", commandId = crypto.randomU
     channel.publish("ocpp.commands", identity, Buffer.from(JSON.stringify(request)), {
       contentType: "application/json",
       type: "command",
+      messageId: request.command_id,
       correlationId: request.command_id,
       replyTo: queue,
       persistent: true,
@@ -43,7 +44,7 @@ async function main(identity, action, payload = "{}", commandId = crypto.randomU
     });
   let again;
   const ended = new Promise((resolve, reject) => {
-    const lost = () => reject(new Error("connection lost: run it again with the same id and deadline"));
+    const lost = () => reject(new Error("connection lost: run it again with the same command id"));
     connection.on("error", lost);
     connection.on("close", lost);
     channel.on("return", () => reject(new Error("no queue takes commands: is this the right broker?")));

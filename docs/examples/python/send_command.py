@@ -44,6 +44,7 @@ async def main(identity: str, action: str, payload: str = "{}") -> int:
             json.dumps(request).encode(),
             content_type="application/json",
             type="command",
+            message_id=request["command_id"],
             correlation_id=request["command_id"],
             reply_to=REPLIES,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,

@@ -2,7 +2,7 @@
 
 AMQP_URL=amqp://… python track_command.py CP-1 ChangeConfiguration '{"key": "HeartbeatInterval", "value": "300"}'
 
-With the command id and the deadline of an earlier run as two more arguments it goes on where that run left off.
+With the command id of an earlier run as one more argument it goes on where that run left off.
 """
 
 import asyncio
@@ -27,16 +27,16 @@ def routing_token(identity: str) -> str:
     return f"{token[:94]}=h{hashlib.sha256(identity.encode()).hexdigest()}"
 
 
-async def main(identity: str, action: str, payload: str = "{}", command_id: str = "", deadline_ms: str = "") -> int:
+async def main(identity: str, action: str, payload: str = "{}", command_id: str = "") -> int:
     """0 when the charge point answered with a CALLRESULT, 1 for every other outcome."""
     request = {
         "command_id": command_id or str(uuid.uuid4()),
         "action": action,
         "payload": json.loads(payload),
-        "deadline_ms": int(deadline_ms or (time.time() + 24 * 3600) * 1000),
+        "deadline_ms": int((time.time() + 24 * 3600) * 1000),
         "tracked": True,
     }
-    print(f"command {request['command_id']} deadline {request['deadline_ms']}", flush=True)
+    print(f"command {request['command_id']}", flush=True)
     connection = await aio_pika.connect(os.environ["AMQP_URL"])
     async with connection:
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
@@ -55,6 +55,7 @@ async def main(identity: str, action: str, payload: str = "{}", command_id: str 
             json.dumps(request).encode(),
             content_type="application/json",
             type="command",
+            message_id=request["command_id"],
             correlation_id=request["command_id"],
             reply_to=queue.name,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
@@ -69,7 +70,7 @@ async def main(identity: str, action: str, payload: str = "{}", command_id: str 
             except TimeoutError:
                 continue  # no receipt yet: the same id again is the same command, however often it is published
             if body["t"] == "lost":
-                sys.exit("connection lost: run it again with the same id and deadline")
+                sys.exit("connection lost: run it again with the same command id")
             outcome = None
             if body["t"] == "receipt":
                 stored = True
