@@ -44,6 +44,7 @@ docs: ## renew the pages that are made from the code
 	@$(PYTHON) -m tools.settings_page
 	@$(PYTHON) -m tools.observing_page
 	@$(PYTHON) -m tools.asyncapi_page
+	@$(PYTHON) -m tools.backend_page
 
 lock: $(LOCKTOOLS)/bin/pip-compile ## renew requirements.lock and requirements-dev.lock (UPGRADE=--upgrade for newer versions)
 	@$(COMPILE) $(UPGRADE) --output-file=requirements.lock pyproject.toml
