@@ -24,7 +24,8 @@ def channels() -> dict[str, Any]:
             topology.COMMANDS,
             "{identity}",
             "Commands for charge points. The routing key is the identity, which also chooses the queue: commands for "
-            "one charge point stay in the order in which they were published.",
+            "one charge point stay in the order in which they were published. (Those of type `wake`, without a "
+            "body, are our own: they make the service look at what is held.)",
             ["CommandRequest"],
             parameters={"identity": _IDENTITY},
         ),

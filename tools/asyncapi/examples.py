@@ -90,7 +90,22 @@ TRACKED = OUTCOME.model_copy(update={"tracked": True})
 RECEIPT = CommandReceipt(command_id=COMMAND_ID, identity=IDENTITY, state=TrackedState.HELD)
 OPERATOR_REQUEST = OperatorRequest(operation=Operation.COMMAND, arguments={"command_id": COMMAND_ID})
 OPERATOR_ANSWER = OperatorAnswer(
-    ok=True, items=[{"command_id": COMMAND_ID, "identity": IDENTITY, "state": TrackedState.HELD.value}]
+    ok=True,
+    items=[
+        {
+            "command_id": COMMAND_ID,
+            "identity": IDENTITY,
+            "action": COMMAND.action,
+            "state": TrackedState.HELD.value,
+            "outcome": None,
+            "reason": None,
+            "attempts": 0,
+            "created_at": "2026-03-14T09:26:53Z",
+            "deadline_at": "2026-03-15T09:26:53Z",
+            "ended_at": None,
+            "result": None,
+        }
+    ],
 )
 JOB_REQUEST = JobRequest(
     "firmware-2026-03-0042",

@@ -25,7 +25,7 @@ CORRELATED = {
 _ANSWERED = {"correlation_id": "5f2d", "reply_to": "amq.rabbitmq.reply-to"}
 _ENCODINGS = (
     "JSON or msgpack, as `content_type` says; JSON when it says nothing. Answers come in the content type of the "
-    "request, events in JSON."
+    "request, events in JSON unless the operator chose msgpack."
 )
 _JSON, _MSGPACK = ContentType.JSON.value, ContentType.MSGPACK.value
 
@@ -113,7 +113,7 @@ _INTERNAL: dict[str, tuple[str, dict[str, Any]]] = {
     "AdmissionVerdict": ("Whether it may.", {"correlation_id": "31"}),
     "CommandEnvelope": (
         "A command on its way to the gateway that holds the session.",
-        {"correlation_id": examples.COMMAND_ID, "reply_to": "amq.gen-commands"},
+        {"correlation_id": "#42", "reply_to": "amq.gen-commands"},
     ),
     "OutcomeEnvelope": ("What became of it, as the gateway says.", {"correlation_id": examples.COMMAND_ID}),
     "Announcement": ("Sessions that a gateway opened, closed, or holds.", {"type": "sessions"}),
