@@ -66,3 +66,11 @@ events_lag = Gauge("ocpp_events_lag_seconds", "Age of the oldest event not yet r
 presence_gateways_lost = Counter(
     "ocpp_presence_gateways_lost_total", "Gateways that fell silent, whose sessions were closed in the store"
 )
+tracked_taken = Counter("ocpp_worker_tracked_commands_taken_total", "Tracked commands stored")
+tracked_ended = Counter("ocpp_worker_tracked_commands_ended_total", "Tracked commands that ended", ["outcome"])
+tracked_open = Gauge(
+    "ocpp_worker_tracked_commands_open", "Tracked commands in the store that have not ended, by state", ["state"]
+)
+tracked_attempts = Counter(
+    "ocpp_worker_tracked_command_attempts_total", "Dispatches of tracked commands, by the outcome of each", ["outcome"]
+)

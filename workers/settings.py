@@ -77,6 +77,13 @@ class WorkerSettings(ProcessSettings):
         le=20_000,
         description="Most commands outstanding in each of the four shards; the broker keeps the rest.",
     )
+    commands_kept_days: int = Field(
+        30,
+        alias="OCPP_WORKER_COMMANDS_KEPT_DAYS",
+        ge=1,
+        le=3650,
+        description="How long tracked commands that have ended, and their outcomes, are kept.",
+    )
     heartbeat_interval_seconds: int = Field(
         300,
         alias="OCPP_WORKER_HEARTBEAT_INTERVAL_SECONDS",
