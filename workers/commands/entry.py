@@ -137,16 +137,12 @@ class Entry:
         self._onward.offer(command)
 
     async def _track(self, delivery: Delivery, request: CommandRequest, command: Command) -> None:
-        refusal = None if delivery.redelivered else out_of_bounds(request.deadline_ms, command.queued_ms, tracked=True)
-        if refusal is not None:
-            self._onward.end(refused(command, refusal))
-            return
-        take = partial(self._tracking.take, command.identity, request, command.queued_ms)
+        take = partial(self._tracking.take, delivery.queue, command.identity, request, command.queued_ms)
         answer = await _lasting(take)
         self._replies.tell(delivery, answer, request.command_id, self._onward.changed)
 
     async def _wake(self, delivery: Delivery) -> None:
-        await _lasting(partial(self._tracking.wake, delivery.routing_key))
+        await _lasting(partial(self._tracking.wake, delivery.queue, delivery.routing_key))
         self._link.ack(delivery)
 
     def _in_line(self, delivery: Delivery, job: Callable[[], Awaitable[None]]) -> None:

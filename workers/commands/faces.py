@@ -52,10 +52,15 @@ class Tracking(Protocol):
     async def shard_gained(self, queue: str) -> None:
         """First thing for a shard on a connection: load who has open commands. Its deliveries wait for it."""
 
-    async def take(self, identity: str, request: CommandRequest, now_ms: int) -> CommandReceipt | CommandOutcome:
-        """Store a command; what is returned is told to the backend, and only then is the delivery acked."""
+    async def take(
+        self, queue: str, identity: str, request: CommandRequest, now_ms: int
+    ) -> CommandReceipt | CommandOutcome:
+        """Store a command that came by this shard, or find it stored.
 
-    async def wake(self, identity: str) -> None:
+        What is returned is told to the backend, and only then is the delivery acked.
+        """
+
+    async def wake(self, queue: str, identity: str) -> None:
         """Look at what is held for this charge point."""
 
     def holds(self, identity: str) -> bool:

@@ -5,8 +5,10 @@ from contracts.actions import Service
 from contracts.broker import Consumer
 from workers.commands.desk import Desk
 from workers.commands.event_relay import relay_events
+from workers.commands.operating import answer_operator
 from workers.commands.presence_keeping import PresenceKeeper
-from workers.commands.untracked import Untracked
+from workers.commands.tracking import TrackedCommands
+from workers.commands.waking import connected, count_open, forget_ended, wake_what_is_due
 from workers.runtime.attachment import AttachmentPlan
 from workers.runtime.calls import ServiceDefinition
 from workers.settings import WorkerSettings
@@ -16,14 +18,15 @@ UNDELIVERABLE_PREFETCH = 100
 
 def service(settings: WorkerSettings) -> ServiceDefinition:
     """The service with these settings; it takes no Calls."""
-    keeper = PresenceKeeper()
+    keeper = PresenceKeeper(connected)
     return ServiceDefinition(
         service=Service.COMMANDS,
         handlers={},
         requests={topology.PRESENCE: keeper.handle},
-        background=(keeper.close_lost_sessions, relay_events),
+        deliveries={topology.OPERATOR: answer_operator},
+        background=(keeper.close_lost_sessions, relay_events, wake_what_is_due, count_open, forget_ended),
         attachment=AttachmentPlan(
-            make=lambda link: Desk(link, Untracked()),
+            make=lambda link: Desk(link, TrackedCommands()),
             consumers=(
                 *(Consumer(queue, prefetch=settings.commands_prefetch) for queue in topology.COMMAND_QUEUES),
                 Consumer(topology.UNDELIVERABLE_COMMANDS, prefetch=UNDELIVERABLE_PREFETCH),
