@@ -272,10 +272,9 @@ class TrackedCommands:
             await _end(transaction, command, told.outcome, now)
             return True  # the next one's turn
         if isinstance(told, HoldAgain):
+            await commands.hold(transaction, command, told.until)
             place = self._dispatches.place(command.identity)
-            moved = place is not None and place.session != command.session
-            await commands.hold(transaction, command, now if moved else told.until)
-            return moved
+            return place is not None and place.session != command.session
         if isinstance(told, Repeat):
             await commands.hold(transaction, command, told.at, uncertain=told.outcome)
         elif isinstance(told, AskAgain):

@@ -103,10 +103,13 @@ def next_step(command: TrackedCommand, session: str | None, now: datetime, *, ex
     if now >= command.deadline_at:
         return End(_concluded(command, _ended(command, OutcomeKind.EXPIRED, Reason.DEADLINE)))
     pausing = command.next_attempt_at is not None and now < command.next_attempt_at < command.deadline_at
-    if command.next_attempt_at is not None and pausing and (session is not None or command.uncertain is not None):
+    # What may have been sent pauses whatever connects meanwhile; what was not, only for the session that refused it.
+    if command.next_attempt_at is not None and pausing and command.uncertain is not None:
         return Wait(command.next_attempt_at)
     if session is None:
         return Wait(min(now + EXPECTED_PAUSE, command.deadline_at) if expected else command.deadline_at)
+    if command.next_attempt_at is not None and pausing and session == command.session:
+        return Wait(command.next_attempt_at)
     if command.only_session not in {None, session}:
         return End(_concluded(command, _ended(command, OutcomeKind.OFFLINE, Reason.SESSION_GONE)))
     attempt = command.attempts + 1
@@ -165,7 +168,7 @@ def _ended(command: TrackedCommand, kind: OutcomeKind, reason: Reason) -> Comman
         identity=command.identity,
         outcome=kind,
         reason=reason.value,
-        session=command.session,
+        session=command.session if command.state == TrackedState.UNDER_WAY else None,
     )
 
 

@@ -20,7 +20,7 @@ commands = Table(
     Column("request_digest", PlainText, nullable=False),  # the same command id must mean the same request
     Column("only_session", PlainText),  # when set, no other session may receive it
     Column("state", PlainText, nullable=False),  # held | under_way | ended
-    Column("session", PlainText),  # under way: the only session that this attempt may have reached
+    Column("session", PlainText),  # of the last attempt: the only one that it may have reached
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("next_attempt_at", UtcTime),  # when somebody must look at it; NULL: ended
     Column("created_at", UtcTime, nullable=False),

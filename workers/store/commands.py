@@ -37,7 +37,7 @@ class TrackedCommand:
     only_session: str | None
     state: str
     session: str | None
-    """Under way: the only session that the present attempt may have reached."""
+    """That of the last attempt: while it is under way, the only one that it may have reached."""
     attempts: int
     next_attempt_at: datetime | None
     created_at: datetime
@@ -175,7 +175,6 @@ async def hold(
     """Hold a command (again); with `uncertain`, the attempt that this outcome is of may have reached its goal."""
     values: dict[str, Any] = {
         "state": TrackedState.HELD.value,
-        "session": None,
         "next_attempt_at": min(look_again_at, command.deadline_at),
     }
     if uncertain is not None:

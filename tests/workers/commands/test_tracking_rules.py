@@ -86,9 +86,11 @@ def test_what_waited_for_a_session_goes_to_the_first_one_there_is():
     assert isinstance(rules.next_step(command(next_attempt_at=DEADLINE), "s1", NOW), Dispatch)
 
 
-def test_a_pause_is_kept_while_the_charge_point_is_connected():
+def test_a_pause_is_kept_for_the_session_that_took_it_not_and_for_no_other():
     later = NOW + timedelta(seconds=10)
-    assert rules.next_step(command(next_attempt_at=later), "s1", NOW) == Wait(later)
+    paused = command(next_attempt_at=later, session="s1", attempts=1)
+    assert rules.next_step(paused, "s1", NOW) == Wait(later)
+    assert isinstance(rules.next_step(paused, "s2", NOW), Dispatch)
 
 
 def test_what_may_have_been_sent_keeps_its_pause_through_a_new_session():
@@ -331,10 +333,10 @@ class OneChargePoint(RuleBasedStateMachine):
         elif isinstance(told, AskAgain):
             self.rows[row.number] = replace(row, next_attempt_at=told.at)
         elif isinstance(told, Repeat):
-            held = replace(row, state="held", session=None, next_attempt_at=told.at)
+            held = replace(row, state="held", next_attempt_at=told.at)
             self.rows[row.number] = replace(held, uncertain=told.outcome.model_dump(mode="json"))
         else:
-            self.rows[row.number] = replace(row, state="held", session=None, next_attempt_at=told.until)
+            self.rows[row.number] = replace(row, state="held", next_attempt_at=told.until)
 
     @invariant()
     def what_is_sent_once_is_on_the_wire_once(self):

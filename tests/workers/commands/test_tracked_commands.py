@@ -1,0 +1,296 @@
+"""Tracked commands through a real broker and both stores: kept, sent once, in order, ended for everybody to hear."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from contracts import topology
+from contracts.broker import BrokerLink, Delivery, PrivateQueue, Returned
+from contracts.commands import CommandOutcome, CommandReceipt, Reason, TrackedState
+from contracts.envelope import OutcomeKind
+from contracts.events import CommandCompleted, Event, binding_key
+from tests.support.calling import until
+from tests.support.commanding import CommandCaller, command_caller_on, commands_service
+from tests.support.scripted_gateway import ScriptedGateway, gateway_on
+from workers.errors import StoreUnavailableError
+from workers.runtime.application import Application
+from workers.store import commands
+from workers.store.commands import TrackedCommand
+
+START = ("RemoteStartTransaction", {"idTag": "DEMO"})
+READ = ("GetConfiguration", {"key": ["HeartbeatInterval"]})
+
+
+class Completions:
+    """A backend's queue of `command.completed`: outcomes by command id, each event once. It is its link's listener."""
+
+    def __init__(self, url: str) -> None:
+        self.outcomes: dict[str, list[CommandOutcome]] = {}
+        self._seen: set[str] = set()
+        key = binding_key(CommandCompleted.TYPE)
+        self.link = BrokerLink(
+            url, self, name="test events", private_queue=PrivateQueue("test.events", ((topology.EVENTS, key),))
+        )
+
+    async def of(self, command_id: str, *, timeout_s: float = 30) -> CommandOutcome:
+        """The outcome of that command, once there is one."""
+        await until(lambda: command_id in self.outcomes, timeout_s=timeout_s)
+        (outcome,) = self.outcomes[command_id]
+        return outcome
+
+    def link_up(self) -> None: ...
+    def link_down(self) -> None: ...
+    def confirmed(self, token: object) -> None: ...
+    def refused(self, token: object) -> None: ...
+    def flow_changed(self) -> None: ...
+    def returned(self, message: Returned) -> None: ...
+
+    def delivered(self, delivery: Delivery) -> None:
+        event = Event.decode(delivery.body)
+        if event.event_id in self._seen:
+            return
+        self._seen.add(event.event_id)
+        data = event.typed()
+        assert isinstance(data, CommandCompleted)
+        self.outcomes.setdefault(data.outcome.command_id, []).append(data.outcome)
+
+
+@asynccontextmanager
+async def completions_on(url: str) -> AsyncIterator[Completions]:
+    """A connected listener."""
+    completions = Completions(url)
+    running = asyncio.create_task(completions.link.run())
+    try:
+        await until(lambda: completions.link.up)
+        yield completions
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@dataclass
+class World:
+    caller: CommandCaller
+    completions: Completions
+    application: Application
+
+    def track(self, identity: str, action=START, *, within_s: float = 60, **more: Any) -> str:
+        """Publish a tracked command; its correlation id."""
+        return self.caller.ask(identity, *action, within_s=within_s, tracked=True, **more)
+
+    async def receipt(self, correlation_id: str) -> CommandReceipt:
+        """The receipt of that request."""
+        await until(lambda: correlation_id in self.caller.answers)
+        (answer,) = self.caller.answers[correlation_id]
+        assert isinstance(answer, CommandReceipt)
+        return answer
+
+    async def held(self, identity: str, action=START, **more: Any) -> str:
+        """Have a command stored; its id."""
+        return (await self.receipt(self.track(identity, action, **more))).command_id
+
+    async def row(self, command_id: str) -> TrackedCommand:
+        """The command as stored."""
+        async with self.application._store.transaction(read_only=True) as transaction:
+            row = await commands.find(transaction, command_id)
+        assert row is not None
+        return row
+
+
+@asynccontextmanager
+async def world(amqp_url, database_url, **settings) -> AsyncIterator[World]:
+    """The service, a backend, and a listener to its events."""
+    async with (
+        commands_service(amqp_url, database_url, **settings) as application,
+        command_caller_on(amqp_url) as caller,
+        completions_on(amqp_url) as completions,
+    ):
+        yield World(caller, completions, application)
+
+
+def ids(gateway: ScriptedGateway) -> list[str]:
+    return [command.command_id for command in gateway.commands]
+
+
+async def test_a_command_for_a_connected_charge_point_is_sent_at_once_and_its_outcome_is_an_event(
+    amqp_url, database_url
+):
+    async with world(amqp_url, database_url) as here, gateway_on(amqp_url, "CP-1") as gateway:
+        command_id = await here.held("CP-1")
+        outcome = await here.completions.of(command_id)
+        assert (outcome.outcome, outcome.payload) == (OutcomeKind.RESULT, {"status": "Accepted"})
+        assert (outcome.tracked, outcome.attempts, outcome.gateway) == (True, 1, "gw-1")
+        assert ids(gateway) == [command_id]
+        row = await here.row(command_id)
+        assert (row.state, row.outcome) == ("ended", outcome.model_dump(mode="json"))
+
+
+async def test_what_is_held_is_sent_when_the_charge_point_connects_in_the_order_of_arrival(amqp_url, database_url):
+    async with world(amqp_url, database_url) as here, gateway_on(amqp_url) as gateway:
+        held = [await here.held("CP-1") for _ in range(3)]
+        assert {(await here.row(one)).state for one in held} == {"held"}
+        gateway.connect("CP-1")
+        for command_id in held:
+            assert (await here.completions.of(command_id)).ok
+        assert ids(gateway) == held
+
+
+async def test_at_its_deadline_a_held_command_expires(amqp_url, database_url):
+    async with world(amqp_url, database_url) as here:
+        lasting = await here.held("CP-1")
+        short = await here.held("CP-1", within_s=1.5)
+        outcome = await here.completions.of(short)
+        assert (outcome.outcome, outcome.reason) == (OutcomeKind.EXPIRED, Reason.DEADLINE)
+        assert (await here.row(lasting)).state == "held"
+
+
+async def test_the_same_request_again_is_the_same_command(amqp_url, database_url):
+    async with world(amqp_url, database_url) as here, gateway_on(amqp_url) as gateway:
+        first = await here.receipt(here.track("CP-1", command_id="once", within_s=60))
+        again = await here.receipt(here.track("CP-1", command_id="once", within_s=50))
+        assert first == again
+        assert again.state is TrackedState.HELD
+        gateway.connect("CP-1")
+        outcome = await here.completions.of("once")
+        late = await here.receipt(here.track("CP-1", command_id="once", within_s=-5))
+        assert (late.state, late.outcome) == (TrackedState.ENDED, outcome)
+        assert ids(gateway) == ["once"]
+
+
+@pytest.mark.parametrize(
+    ("identity", "change", "reason"),
+    [
+        ("CP-1", {"payload": {"idTag": "OTHER"}}, Reason.COMMAND_ID_REUSED),
+        ("CP-2", {}, Reason.COMMAND_ID_REUSED),
+        ("CP-1", {"command_id": "far", "within_s": 31 * 24 * 3600}, Reason.DEADLINE_TOO_FAR),
+        ("CP-1", {"command_id": "no", "action": "Heartbeat"}, Reason.UNKNOWN_ACTION),
+        ("CP-1", {"command_id": "no", "payload": []}, Reason.BAD_REQUEST),
+    ],
+)
+async def test_what_cannot_be_taken_is_rejected_without_a_receipt(amqp_url, tmp_path, identity, change, reason):
+    async with world(amqp_url, f"sqlite+aiosqlite:///{tmp_path}/ocpp.db") as here:
+        await here.held("CP-1", command_id="once")
+        words = {"action": START[0], "payload": START[1], "command_id": "once", "within_s": 60, **change}
+        outcome = await here.caller.command(identity, words.pop("action"), words.pop("payload"), tracked=True, **words)
+        assert (outcome.outcome, outcome.reason) == (OutcomeKind.REJECTED, reason)
+
+
+async def test_a_payload_that_does_not_fit_the_sessions_version_ends_the_command(amqp_url, database_url):
+    async with world(amqp_url, database_url) as here, gateway_on(amqp_url, "CP-1") as gateway:
+        outcome = await here.completions.of(await here.held("CP-1", ("RemoteStartTransaction", {})))
+        assert (outcome.outcome, outcome.reason) == (OutcomeKind.REJECTED, Reason.BAD_PAYLOAD)
+        assert gateway.commands == []
+
+
+async def test_one_command_of_a_charge_point_is_under_way_at_a_time_and_others_charge_points_do_not_wait(
+    amqp_url, database_url
+):
+    async with world(amqp_url, database_url) as here, gateway_on(amqp_url, "CP-1", "CP-2") as gateway:
+        gateway.script = lambda command: None if command.identity == "CP-1" else gateway.accept(command)
+        first, second = await here.held("CP-1"), await here.held("CP-1")
+        other = await here.held("CP-2")
+        assert (await here.completions.of(other)).ok
+        assert (await here.row(second)).state == "held"
+        gateway.script = gateway.accept
+        gateway.answer_open()
+        assert (await here.completions.of(second)).ok
+        assert [one for one in ids(gateway) if one != other] == [first, second]
+
+
+async def test_a_direct_command_comes_after_what_was_held_before_it(amqp_url, database_url):
+    async with world(amqp_url, database_url) as here, gateway_on(amqp_url) as gateway:
+        held = [await here.held("CP-1") for _ in range(3)]
+        gateway.connect("CP-1")
+        await until(lambda: here.application._attachment.place("CP-1") is not None)  # type: ignore[union-attr]
+        direct = here.caller.ask("CP-1", command_id="direct")
+        after = here.track("CP-1", command_id="after")
+        assert (await here.caller.outcome(direct)).ok
+        await here.receipt(after)
+        assert (await here.completions.of("after")).ok
+        assert ids(gateway) == [*held, "direct", "after"]
+
+
+async def test_a_direct_command_does_not_wait_for_what_waits_itself(amqp_url, database_url):
+    async with world(amqp_url, database_url) as here, gateway_on(amqp_url, "CP-1") as gateway:
+        gateway.script = lambda command: gateway.outcome(command, OutcomeKind.TIMEOUT, Reason.NO_ANSWER)
+        command_id = await here.held("CP-1", READ)
+        await gateway.commanded()
+        await until_async(lambda: here.row(command_id), lambda row: row.uncertain is not None)
+        gateway.script = gateway.accept
+        assert (await here.caller.command("CP-1")).ok
+
+
+async def until_async(read, fits) -> None:
+    async with asyncio.timeout(30):
+        while not fits(await read()):  # noqa: ASYNC110 - the store tells nobody
+            await asyncio.sleep(0.02)
+
+
+async def test_what_a_second_one_does_no_harm_is_repeated_under_another_id(amqp_url, database_url):
+    async with world(amqp_url, database_url) as here, gateway_on(amqp_url, "CP-1") as gateway:
+        answers = iter([OutcomeKind.TIMEOUT, OutcomeKind.RESULT])
+        gateway.script = lambda command: gateway.outcome(command, next(answers), payload=b'{"unknownKey": []}')
+        command_id = await here.held("CP-1", READ)
+        outcome = await here.completions.of(command_id)
+        assert (outcome.outcome, outcome.attempts) == (OutcomeKind.RESULT, 2)
+        first, second = ids(gateway)
+        assert first == command_id
+        assert uuid.UUID(second).version == 5
+
+
+async def test_what_may_be_sent_only_once_ends_when_nobody_knows(amqp_url, database_url):
+    async with world(amqp_url, database_url) as here, gateway_on(amqp_url, "CP-1") as gateway:
+        gateway.script = lambda command: gateway.outcome(command, OutcomeKind.UNKNOWN, Reason.SESSION_CLOSED)
+        command_id = await here.held("CP-1")
+        outcome = await here.completions.of(command_id)
+        assert (outcome.outcome, outcome.reason) == (OutcomeKind.UNKNOWN, Reason.SESSION_CLOSED)
+        gateway.connect("CP-1")
+        assert (await here.caller.command("CP-1")).outcome is OutcomeKind.UNKNOWN
+        assert len(gateway.commands) == 2
+
+
+async def test_what_was_not_sent_is_held_and_sent_to_the_next_session(amqp_url, database_url):
+    async with world(amqp_url, database_url) as here, gateway_on(amqp_url, "CP-1") as gateway:
+        gateway.script = lambda command: gateway.outcome(command, OutcomeKind.OFFLINE, Reason.SESSION_CLOSED)
+        command_id = await here.held("CP-1")
+        await gateway.commanded()
+        gateway.disconnect("CP-1")
+        gateway.script = gateway.accept
+        gateway.connect("CP-1")
+        outcome = await here.completions.of(command_id)
+        assert outcome.ok
+        assert outcome.session == gateway.sessions["CP-1"].session
+
+
+async def test_while_the_store_is_away_requests_wait_and_direct_commands_do_not(amqp_url, tmp_path):
+    url = f"sqlite+aiosqlite:///{tmp_path}/ocpp.db"
+    async with world(amqp_url, url) as here, gateway_on(amqp_url, "CP-1", "CP-2") as gateway:
+        assert (await here.caller.command("CP-2")).ok  # its shard is known
+        store = here.application._store
+        real, away = store.transaction, True
+
+        def transaction(**options: Any) -> Any:
+            if away:
+                raise StoreUnavailableError("gone")
+            return real(**options)
+
+        store.transaction = transaction  # type: ignore[method-assign]
+        waiting = here.track("CP-2")
+        assert (await here.caller.command("CP-2", within_s=2)).outcome in {OutcomeKind.RESULT, OutcomeKind.EXPIRED}
+        assert waiting not in here.caller.answers
+        away = False
+        command_id = (await here.receipt(waiting)).command_id
+        assert (await here.completions.of(command_id)).ok
+        assert command_id in ids(gateway)
+
+
+async def test_a_request_that_comes_after_its_deadline_ends_like_any_other(amqp_url, database_url):
+    async with world(amqp_url, database_url) as here:
+        receipt = await here.receipt(here.track("CP-1", within_s=-1))
+        outcome = await here.completions.of(receipt.command_id)
+        assert (outcome.outcome, outcome.reason) == (OutcomeKind.EXPIRED, Reason.DEADLINE)
