@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 import structlog
 
 from contracts import topology
+from contracts.bodies import Body
 from contracts.broker import BrokerLink, Delivery
 from contracts.commands import CommandRequest
 from workers import metrics
@@ -138,7 +139,18 @@ class Entry:
 
     async def _track(self, delivery: Delivery, request: CommandRequest, command: Command) -> None:
         take = partial(self._tracking.take, delivery.queue, command.identity, request, command.queued_ms)
-        answer = await _lasting(take)
+        waiting = f"\1{command.identity}"  # no identity begins with such a character
+        if waiting not in self._lines:
+            with contextlib.suppress(StoreUnavailableError):
+                self._taken(delivery, request, await take())
+                return
+        # Those of a charge point that wait for the database do so in order, but direct commands get past them.
+        self._lines.add(waiting, partial(self._guarded, delivery, partial(self._take, delivery, request, take)))
+
+    async def _take(self, delivery: Delivery, request: CommandRequest, take: Callable[[], Awaitable[Body]]) -> None:
+        self._taken(delivery, request, await _lasting(take))
+
+    def _taken(self, delivery: Delivery, request: CommandRequest, answer: Body) -> None:
         self._replies.tell(delivery, answer, request.command_id, self._onward.changed)
 
     async def _wake(self, delivery: Delivery) -> None:

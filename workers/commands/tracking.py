@@ -5,8 +5,8 @@ outlive this process is in the store: whoever gets the shard next finds what is 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -35,7 +35,9 @@ MOST_WAITING = 200
 
 MOST_TRANSACTIONS = 4
 ASK_ONLY = timedelta(seconds=5)
-LEASE_MARGIN = timedelta(seconds=15)
+LOOK_AGAIN = timedelta(seconds=10)
+"""A command under way is looked at so soon in case its replica dies; where that lives, the look changes nothing."""
+
 COMPLETENESS_POLL_S = 0.1
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.1, 5.0
 
@@ -77,11 +79,30 @@ class TrackedCommands:
     # what the service calls, for one charge point in the order of its deliveries
 
     async def shard_gained(self, queue: str) -> None:
-        """Learn who has open commands in this shard. Raises StoreUnavailableError."""
+        """Learn who has open commands in this shard; later, if the database is away, and direct ones go on."""
+        try:
+            await self._load(queue)
+        except StoreUnavailableError as error:
+            _log.warning("tracked_commands.not_loaded", queue=queue, reason=str(error))
+            self._own(self._load_later(queue))
+
+    async def _load(self, queue: str) -> None:
         async with self._context.store.transaction(read_only=True) as transaction:
             identities = await commands.open_identities(transaction, queue)
-        self._open = {identity: shard for identity, shard in self._open.items() if shard != queue}
-        self._open.update(dict.fromkeys(identities, queue))
+        for identity in identities:
+            self._open.setdefault(identity, queue)
+
+    async def _load_later(self, queue: str) -> None:
+        while True:
+            await asyncio.sleep(LONGEST_RETRY_S)
+            with contextlib.suppress(StoreUnavailableError):
+                await self._load(queue)
+                return
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def take(
         self, queue: str, identity: str, request: CommandRequest, now_ms: int
@@ -129,9 +150,10 @@ class TrackedCommands:
         self._lanes.clear()
         self._waiting.clear()
         for task in self._tasks:
-            task.cancel()
+            if not task.cancelling():  # twice would leave a database connection half closed
+                task.cancel()
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def _transaction(self) -> AsyncIterator[StoreTransaction]:
         async with self._room, self._context.store.transaction() as transaction:
             yield transaction
@@ -147,9 +169,7 @@ class TrackedCommands:
             lane.look_again = True
             return lane
         lane = self._lanes[identity] = _Lane()
-        task = asyncio.create_task(self._run_lane(lane, queue, identity))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._own(self._run_lane(lane, queue, identity))
         return lane
 
     async def _run_lane(self, lane: _Lane, queue: str, identity: str) -> None:
@@ -212,14 +232,13 @@ class TrackedCommands:
                 if step.until != command.next_attempt_at or command.shard != queue:
                     await commands.change(transaction, command, {"next_attempt_at": step.until, "shard": queue})
                 return True
-            lease = now + self._window() + LEASE_MARGIN
             claimed = await commands.claim(
                 transaction,
                 command,
                 session=step.session,
                 attempt=step.attempt,
                 shard=queue,
-                look_again_at=lease,
+                look_again_at=now + LOOK_AGAIN,
             )
             found = await commands.find(transaction, command.command_id) if claimed else None
             return True if found is None else (found, step)

@@ -55,14 +55,21 @@ async def find_transaction(transaction: StoreTransaction, number: int) -> Transa
 
 
 async def list_transactions(
-    transaction: StoreTransaction, *, identity: str | None = None, state: str | None = None, limit: int = 100
+    transaction: StoreTransaction,
+    *,
+    identity: str | None = None,
+    state: str | None = None,
+    active: bool | None = None,
+    limit: int = 100,
 ) -> Sequence[TransactionView]:
-    """The newest transactions, optionally of one charge point or in one state."""
+    """The newest transactions, optionally of one charge point, in one state, or active or not."""
     query = select(_t).order_by(_t.c.id.desc()).limit(limit)
     if identity is not None:
         query = query.where(_t.c.identity == identity)
     if state is not None:
         query = query.where(_t.c.state == state)
+    if active is not None:
+        query = query.where(_t.c.state == "active" if active else _t.c.state != "active")
     return await _views(transaction, query)
 
 

@@ -1,20 +1,18 @@
 """What dies between a command and its outcome: replicas, links, brokers. One outcome each, none sent twice."""
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from contextlib import AsyncExitStack
 
 import pytest
 
 from contracts.commands import Reason
-from contracts.envelope import CommandEnvelope, OutcomeEnvelope, OutcomeKind
+from contracts.envelope import OutcomeKind
 from tests.support.calling import until
 from tests.support.commanding import command_caller_on, commands_service, desk_of
+from tests.support.crashing import Remembering, crashing_service
 from tests.support.proxy import CuttingProxy
 from tests.support.scripted_gateway import ScriptedGateway, gateway_on
-from tests.support.serving import worker_settings
 from tests.support.worker_store import migrated_store
-from workers.commands.service import service
 from workers.runtime.application import Application
 
 
@@ -24,38 +22,6 @@ def impatient(monkeypatch):
     monkeypatch.setattr("workers.commands.desk.TICK_S", 0.05)
     monkeypatch.setattr("contracts.broker.link.BACKOFF_FIRST_S", 0.02)
     monkeypatch.setattr("contracts.broker.link.BACKOFF_MOST_S", 0.5)
-
-
-class Remembering:
-    """What real gateways do: repeat what was sent on the session, and send nothing that may have been sent before."""
-
-    def __init__(self, gateway: ScriptedGateway) -> None:
-        self.sent: list[str] = []
-        self._gateway = gateway
-        self._known: dict[str, OutcomeEnvelope] = {}
-
-    def __call__(self, command: CommandEnvelope) -> OutcomeEnvelope:
-        if command.command_id in self._known:
-            return self._known[command.command_id]
-        if command.again:
-            return self._gateway.outcome(command, OutcomeKind.UNKNOWN, Reason.REDELIVERED)
-        outcome = self._known[command.command_id] = self._gateway.accept(command)
-        self.sent.append(command.command_id)
-        return outcome
-
-
-@asynccontextmanager
-async def crashing_service(amqp_url, store) -> Any:
-    """A replica that is gone at the end of the block, with whatever it had in hand."""
-    config = worker_settings(amqp_url)
-    application = Application(service(config), config, store)
-    task = asyncio.create_task(application.run(asyncio.Event()))
-    try:
-        await until(lambda: desk_of(application).complete)
-        yield application
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_replica_takes_over_what_another_one_had_in_hand(amqp_url, sqlite_database_url):

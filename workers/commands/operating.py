@@ -1,0 +1,184 @@
+"""Operators' requests: queries about the store, and changes of what is on record. See docs/backend.md."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from contracts.bodies import ContentType
+from contracts.broker import Delivery
+from contracts.errors import BodyError
+from contracts.operator import Operation, OperatorAnswer, OperatorRequest
+from workers.commands import operator_arguments as arguments
+from workers.commands.operator_arguments import Arguments, written
+from workers.runtime.calls import Written
+from workers.runtime.context import ServiceContext
+from workers.store import commands, operating, presence
+from workers.store.commands import TrackedCommand
+from workers.store.engine import StoreTransaction
+from workers.store.transactions import TransactionView, list_transactions
+
+Item = dict[str, Any]
+Operate = Callable[[Any, datetime, StoreTransaction], Awaitable[list[Item] | None]]
+"""Items, or None where there is nothing of that name."""
+
+_log = structlog.get_logger()
+
+
+async def answer_operator(delivery: Delivery, now: datetime, transaction: StoreTransaction) -> Written:
+    """Answer one request, in its content type; a bad one is told what is wrong with it."""
+    content_type = ContentType.JSON
+    try:
+        content_type = ContentType.of(delivery.content_type)
+        answer = await answer_to(OperatorRequest.decode(delivery.body, content_type), now, transaction)
+    except BodyError as error:
+        answer = _refused("bad_request", str(error))
+    return Written(answer.encode(content_type), content_type, OperatorAnswer.KIND)
+
+
+async def answer_to(request: OperatorRequest, now: datetime, transaction: StoreTransaction) -> OperatorAnswer:
+    """Do what is asked, within the transaction."""
+    kind, operate = _OPERATIONS[request.operation]
+    given = arguments.read(kind, request.arguments)
+    if isinstance(given, str):
+        return _refused("bad_request", given)
+    items = await operate(given, now, transaction)
+    if items is None:
+        return _refused("not_found", "nothing of that name is on record")
+    if request.operation in _CHANGES:
+        _note(transaction, request.operation, given)
+    return OperatorAnswer(ok=True, items=[_plain(item) for item in items])
+
+
+def _refused(error: str, description: str) -> OperatorAnswer:
+    return OperatorAnswer(ok=False, error=error, description=description)
+
+
+def _note(transaction: StoreTransaction, operation: Operation, given: Arguments) -> None:
+    identity = getattr(given, "identity", None)  # tokens are never logged
+
+    async def log(_context: ServiceContext) -> None:
+        _log.info("operator.changed", operation=operation.value, identity=identity)
+
+    transaction.after_commit(log)
+
+
+async def _sessions(given: arguments.Sessions, _now: datetime, transaction: StoreTransaction) -> list[Item]:
+    rows = await presence.list_sessions(transaction, gateway=given.gateway, identity=given.identity, limit=given.limit)
+    return [{"identity": row.identity, **_session(row)} for row in rows]
+
+
+def _session(row: Any) -> Item:
+    names = ("gateway", "session", "epoch", "ocpp_version", "remote", "opened_at")
+    return {name: getattr(row, name) for name in names}
+
+
+async def _command(given: arguments.OneCommand, _now: datetime, transaction: StoreTransaction) -> list[Item] | None:
+    found = await commands.find(transaction, given.command_id)
+    return None if found is None else [_command_item(found)]
+
+
+async def _commands(given: arguments.Commands, _now: datetime, transaction: StoreTransaction) -> list[Item]:
+    found = await commands.list_commands(transaction, identity=given.identity, open_only=given.open, limit=given.limit)
+    return [_command_item(command) for command in found]
+
+
+def _command_item(command: TrackedCommand) -> Item:
+    return {
+        "command_id": command.command_id,
+        "identity": command.identity,
+        "action": command.action,
+        "state": command.state,
+        "outcome": command.outcome_kind,
+        "reason": command.reason,
+        "attempts": command.attempts,
+        "created_at": command.created_at,
+        "deadline_at": command.deadline_at,
+        "ended_at": command.ended_at,
+        "result": command.outcome,
+    }
+
+
+async def _charge_point(
+    given: arguments.OneChargePoint, _now: datetime, transaction: StoreTransaction
+) -> list[Item] | None:
+    found = await operating.find_charge_point(transaction, given.identity)
+    if found is None:
+        return None
+    sessions = await presence.list_sessions(transaction, identity=given.identity, limit=1)
+    connectors = [_plain(item) for item in await operating.connectors_of(transaction, given.identity)]
+    return [{**found, "session": _plain(_session(sessions[0])) if sessions else None, "connectors": connectors}]
+
+
+async def _add_charge_point(
+    given: arguments.NewChargePoint, now: datetime, transaction: StoreTransaction
+) -> list[Item] | None:
+    await operating.add_charge_point(transaction, given.identity, given.registration, now)
+    return await _standing(transaction, given.identity)
+
+
+async def _block_charge_point(
+    given: arguments.OneChargePoint, _now: datetime, transaction: StoreTransaction
+) -> list[Item] | None:
+    await operating.block_charge_point(transaction, given.identity)
+    return await _standing(transaction, given.identity)
+
+
+async def _standing(transaction: StoreTransaction, identity: str) -> list[Item] | None:
+    found = await operating.find_charge_point(transaction, identity)
+    return None if found is None else [{"identity": identity, "registration": found["registration"]}]
+
+
+async def _tokens(given: arguments.Tokens, _now: datetime, transaction: StoreTransaction) -> list[Item] | None:
+    found = list(await operating.list_tokens(transaction, id_token=given.id_token, limit=given.limit))
+    return None if given.id_token is not None and not found else found
+
+
+async def _add_token(given: arguments.NewToken, _now: datetime, transaction: StoreTransaction) -> list[Item]:
+    token = given.model_dump()
+    await operating.put_token(transaction, {**token, "group_token": token.pop("group")})
+    return list(await operating.list_tokens(transaction, id_token=given.id_token))
+
+
+async def _block_token(given: arguments.OneToken, _now: datetime, transaction: StoreTransaction) -> list[Item] | None:
+    await operating.block_token(transaction, given.id_token)
+    return list(await operating.list_tokens(transaction, id_token=given.id_token)) or None
+
+
+async def _transactions(given: arguments.Transactions, _now: datetime, transaction: StoreTransaction) -> list[Item]:
+    views = await list_transactions(transaction, identity=given.identity, active=given.active, limit=given.limit)
+    return [_transaction_item(view) for view in views]
+
+
+def _transaction_item(view: TransactionView) -> Item:
+    names = ("id", "identity", "ocpp_version", "state", "id_token", "started_at", "ended_at", "energy_wh")
+    item = {name: getattr(view, name) for name in names}
+    return {
+        **item,
+        "transaction_id": view.reference,
+        "stop_reason": view.stop_reason,
+        "flags": view.flags.split(),
+    }
+
+
+def _plain(item: Mapping[str, Any]) -> Item:
+    """Moments as text: JSON and msgpack are to say the same."""
+    return {name: written(value) if isinstance(value, datetime) else value for name, value in item.items()}
+
+
+_OPERATIONS: dict[Operation, tuple[type[Arguments], Operate]] = {
+    Operation.SESSIONS: (arguments.Sessions, _sessions),
+    Operation.COMMAND: (arguments.OneCommand, _command),
+    Operation.COMMANDS: (arguments.Commands, _commands),
+    Operation.CHARGE_POINT: (arguments.OneChargePoint, _charge_point),
+    Operation.ADD_CHARGE_POINT: (arguments.NewChargePoint, _add_charge_point),
+    Operation.BLOCK_CHARGE_POINT: (arguments.OneChargePoint, _block_charge_point),
+    Operation.TOKENS: (arguments.Tokens, _tokens),
+    Operation.ADD_TOKEN: (arguments.NewToken, _add_token),
+    Operation.BLOCK_TOKEN: (arguments.OneToken, _block_token),
+    Operation.TRANSACTIONS: (arguments.Transactions, _transactions),
+}
+_CHANGES = frozenset(
+    {Operation.ADD_CHARGE_POINT, Operation.BLOCK_CHARGE_POINT, Operation.ADD_TOKEN, Operation.BLOCK_TOKEN}
+)
