@@ -37,6 +37,10 @@ class _Remembering:
 
 
 class Station16(_Remembering, v16.ChargePoint):  # type: ignore[misc]  # the package is untyped
+    @on("GetConfiguration")  # type: ignore[untyped-decorator]
+    def on_get_configuration(self, **request: Any) -> Any:
+        return self._answer("GetConfiguration", request, configuration_key=[], unknown_key=request.get("key", []))
+
     @on("ChangeConfiguration")  # type: ignore[untyped-decorator]
     def on_change_configuration(self, **request: Any) -> Any:
         return self._answer("ChangeConfiguration", request, status="Accepted")
