@@ -1,6 +1,11 @@
 """The examples of docs/backend.md, run as they stand against the whole system and a real charge point."""
 
+import asyncio
+import os
+import re
+import sys
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +16,7 @@ from tests.support.backend_examples import LANGUAGES, Running, running
 from tests.support.calls_16 import VALID
 from tests.support.live import LiveSystem
 from tests.support.stations import ask
+from tools.backend_page import PAGE
 
 CHANGE = '{"key": "MeterValueSampleInterval", "value": "60"}'
 WITHIN_S = 60
@@ -93,3 +99,25 @@ async def _hear(example: Running, heard: dict[int, str], types: set[str]) -> Non
     while not types <= set(heard.values()):
         event = await example.json()
         heard[event["seq"]] = event["type"]
+
+
+async def test_the_example_of_our_own_client_hears_of_the_command_that_it_handed_over(
+    live: LiveSystem, identity: str, tmp_path: Path
+):
+    code = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[-1]
+    script = tmp_path / "example.py"
+    script.write_text(code.replace("DE-CP-0042", identity).replace("night-shift.events", f"test.{uuid.uuid4().hex}"))
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "AMQP_URL": live.amqp_url, "PYTHONPATH": str(root)}
+    async with live.station(identity, Version.V16) as station:
+        await _boot(station)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(script), env=environment, stdout=-1, stderr=-1
+        )
+        async with asyncio.timeout(WITHIN_S):
+            printed, complaints = await process.communicate()
+    assert process.returncode == 0, complaints.decode()
+    first, second, last = (line for line in printed.decode().splitlines() if "broker." not in line)  # it logs too
+    assert first.startswith("result ")
+    assert identity in second
+    assert last == "result"
