@@ -15,7 +15,7 @@ from contracts.commands import TrackedState
 from contracts.errors import LinkDownError
 from workers import metrics
 from workers.commands.faces import WAKE
-from workers.runtime.context import ServiceContext
+from workers.runtime.context import ServiceContext, utc_now
 from workers.runtime.publisher import Publisher
 from workers.store import commands, leases
 from workers.store.engine import StoreTransaction
@@ -40,9 +40,9 @@ async def wake(publisher: Publisher, identity: str) -> bool:
     return await publisher.publish(topology.COMMANDS, key, b"", type=WAKE)
 
 
-async def connected(transaction: StoreTransaction, identities: Collection[str], now: datetime) -> None:
+async def connected(transaction: StoreTransaction, identities: Collection[str]) -> None:
     """Make due what these charge points, whose sessions opened in this transaction, have held; wake them after it."""
-    waiting = await commands.wake_connected(transaction, identities, now)
+    waiting = await commands.wake_connected(transaction, identities, utc_now())
     if not waiting:
         return
 
