@@ -82,6 +82,14 @@ class End:
 Step = Dispatch | End
 
 
+@dataclass(slots=True)
+class _Line:
+    """The commands of one charge point that have not ended: how many, and the number of the newest dispatch."""
+
+    open: int = 0
+    newest: int = 0
+
+
 class Dispatching:
     """All commands under way, and those that wait for the directory to become complete."""
 
@@ -92,6 +100,7 @@ class Dispatching:
         self._open: dict[Key, Command] = {}
         self._dispatched: dict[int, Command] = {}
         self._waiting: dict[str, list[Command]] = {}
+        self._lines: dict[str, _Line] = {}
 
     def __len__(self) -> int:
         return len(self._open)
@@ -105,6 +114,7 @@ class Dispatching:
             known.callers += command.callers
             return []
         self._open[command.key] = command
+        self._lines.setdefault(command.identity, _Line()).open += 1
         return self._go(command, now_ms)
 
     def answered(self, number: int, outcome: OutcomeEnvelope, now_ms: int) -> list[Step]:
@@ -170,6 +180,7 @@ class Dispatching:
         self._open.clear()
         self._dispatched.clear()
         self._waiting.clear()
+        self._lines.clear()
         return commands
 
     def _release(self, identity: str, now_ms: int) -> list[Step]:
@@ -178,6 +189,9 @@ class Dispatching:
     def _go(self, command: Command, now_ms: int) -> list[Step]:
         if command.fresh and command.deadline_ms <= now_ms:
             return [self._end(command, OutcomeKind.EXPIRED, Reason.DEADLINE)]
+        if command.fresh and command.number < self._lines[command.identity].newest and command.attempts:
+            # It missed a session that ended, and a later command has gone to the next one: it must not come after that.
+            return [self._end(command, OutcomeKind.OFFLINE, Reason.SESSION_CLOSED)]
         if command.pinned is not None:
             # Whatever the directory says: only that gateway can tell what became of it.
             return [self._dispatch(command, *command.pinned, now_ms)]
@@ -212,6 +226,7 @@ class Dispatching:
         command.gateway, command.to_session, command.dispatched_ms = gateway, session, now_ms
         command.attempts += 1
         self._dispatched[command.number] = command
+        self._lines[command.identity].newest = command.number
         envelope = CommandEnvelope(
             command_id=command.command_id,
             identity=command.identity,
@@ -232,7 +247,11 @@ class Dispatching:
         return self._close(command, _outcome(command, kind, reason, description))
 
     def _close(self, command: Command, outcome: OutcomeEnvelope) -> End:
-        self._open.pop(command.key, None)
+        if self._open.pop(command.key, None) is not None:
+            line = self._lines[command.identity]
+            line.open -= 1
+            if not line.open:
+                del self._lines[command.identity]
         self._dispatched.pop(command.number, None)
         waiting = self._waiting.get(command.identity)
         if waiting is not None and command in waiting:

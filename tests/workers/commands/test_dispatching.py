@@ -80,6 +80,26 @@ def test_a_dispatch_that_is_returned_waits_for_its_gateway_while_gateways_are_as
     assert dispatched(dispatching.opened(["CP-1"], NOW)).number == 2
 
 
+def test_what_missed_its_session_does_not_come_after_a_later_command():
+    dispatching, directory, _ = world("CP-1")
+    dispatching.offer(command(), NOW)
+    directory.announced(Announcement("gw-2", (Opened("CP-1", "s-2", 2, Version.V16, "", 0),)), 0.1, asked=False)
+    assert dispatched(dispatching.offer(command("c-2"), NOW)).gateway == "gw-2"
+    assert ended(dispatching.answered(2, said(OutcomeKind.RESULT), NOW)) == (OutcomeKind.RESULT, None)
+    assert ended(dispatching.answered(1, said(OutcomeKind.OFFLINE, "not_here"), NOW)) == (
+        OutcomeKind.OFFLINE,
+        Reason.SESSION_CLOSED,
+    )
+    assert dispatched(dispatching.offer(command("c-3"), NOW)).gateway == "gw-2"
+
+
+def test_what_missed_its_session_goes_to_the_next_one_when_nothing_later_did():
+    dispatching, directory, _ = world("CP-1")
+    dispatching.offer(command(), NOW)
+    directory.announced(Announcement("gw-2", (Opened("CP-1", "s-2", 2, Version.V16, "", 0),)), 0.1, asked=False)
+    assert dispatched(dispatching.answered(1, said(OutcomeKind.OFFLINE, "not_here"), NOW)).gateway == "gw-2"
+
+
 def test_an_answer_that_comes_twice_or_too_late_ends_nothing():
     dispatching, _, _ = world("CP-1")
     dispatching.offer(command(), NOW)
