@@ -20,7 +20,7 @@ test: ## every check and every test, with the time each took (ARGS='-k word' goe
 
 chaos: ## 5,000 commands to 500 erratic charge points while gateways, workers and the broker are killed
 	@tools/bootstrap.sh test
-	@CHAOS_COMMANDS=5000 CHAOS_CHARGE_POINTS=500 $(PYTHON) -m pytest -q -s tests/system/test_command_chaos.py $(ARGS)
+	@CHAOS_COMMANDS=5000 CHAOS_CHARGE_POINTS=500 CHAOS_PAUSE_SECONDS=12 $(PYTHON) -m pytest -q -s tests/system/test_command_chaos.py $(ARGS)
 
 bench-commands: ## what a direct command costs beyond the broker's own hops (ARGS="--count 2000")
 	@tools/bootstrap.sh run

@@ -15,7 +15,7 @@ from contracts.envelope import OutcomeKind
 from tests.support.erratic import ErraticStation
 from tests.support.stubborn_backend import StubbornBackend, Told
 
-DIRECT_S = (1.5, 6.0)
+DIRECT_S = (2.0, 8.0)
 TRACKED_S = (8.0, 20.0)
 SETTLE_S = 30.0
 """After its deadline, for an outcome that has to survive a restart on its way."""
@@ -34,6 +34,8 @@ class Chaos:
     commands: int
     charge_points: int
     faults: Sequence[Fault]
+    pause_s: float
+    """Between two commands to one charge point, at most."""
     seed: int = 1
     problems: list[str] = field(default_factory=list)
     figures: Counter[str] = field(default_factory=Counter)
@@ -50,7 +52,10 @@ async def run_chaos(chaos: Chaos, backend: StubbornBackend, urls: Sequence[str],
     try:
         share = chaos.commands // chaos.charge_points
         await asyncio.gather(
-            *(_command_one(backend, station.identity, share, Random(rng.random())) for station in stations)
+            *(
+                _command_one(backend, station.identity, share, chaos.pause_s, Random(rng.random()))
+                for station in stations
+            )
         )
         await disturbing
     finally:
@@ -76,11 +81,11 @@ def _ended(backend: StubbornBackend) -> int:
     return sum(told.seen.is_set() for told in backend.commands.values())
 
 
-async def _command_one(backend: StubbornBackend, identity: str, count: int, rng: Random) -> None:
+async def _command_one(backend: StubbornBackend, identity: str, count: int, pause_s: float, rng: Random) -> None:
     """One after the other is issued; up to three are open at the same time, direct and tracked mixed."""
     waiting: set[asyncio.Task[bool]] = set()
     for _ in range(count):
-        await asyncio.sleep(rng.uniform(0.0, 1.5))
+        await asyncio.sleep(rng.uniform(0.0, pause_s))
         told = backend.send(identity, _request(rng))
         waiting.add(asyncio.create_task(_seen(told)))
         if len(waiting) >= 3:

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.system
 LOG = ROOT / ".dev" / "command-chaos.jsonl"
 COMMANDS = int(os.environ.get("CHAOS_COMMANDS", "600"))
 CHARGE_POINTS = int(os.environ.get("CHAOS_CHARGE_POINTS", "60"))
+PAUSE_S = float(os.environ.get("CHAOS_PAUSE_SECONDS", "1.5"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 
 
@@ -50,7 +51,7 @@ async def test_every_command_has_exactly_one_outcome_through_kills_and_erratic_c
         linked = asyncio.create_task(backend.run())
         try:
             await asyncio.wait_for(backend.up.wait(), 30)
-            chaos = Chaos(COMMANDS, CHARGE_POINTS, faults(stack, own_rabbit), SEED)
+            chaos = Chaos(COMMANDS, CHARGE_POINTS, faults(stack, own_rabbit), PAUSE_S, SEED)
             summary = await run_chaos(chaos, backend, stack.urls, LOG)
         finally:
             linked.cancel()
