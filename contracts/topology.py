@@ -35,6 +35,9 @@ OPERATOR = "ocpp.operator"
 """The queue of operator requests; also its routing key on `ocpp.services`."""
 
 ADMISSION_KEY = "admission"
+HASHED = "x-consistent-hash"
+"""The exchange type of the plugin rabbitmq_consistent_hash_exchange, which comes with RabbitMQ but is off at first."""
+
 FRAME_LOG_BYTES = 2 * 1024**3
 FRAME_LOG_AGE = "24h"
 FRAME_LOG_SEGMENT_BYTES = 50 * 1000**2
@@ -175,7 +178,7 @@ TOPOLOGY = Topology(
         Exchange(CALLS, "topic"),
         Exchange(GATEWAYS, "direct"),
         Exchange(SERVICES, "direct"),
-        Exchange(COMMANDS, "x-consistent-hash"),
+        Exchange(COMMANDS, HASHED),
         Exchange(SESSIONS, "fanout"),
         Exchange(EVENTS, "topic"),
         Exchange(DEAD, "headers"),

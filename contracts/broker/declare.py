@@ -10,7 +10,7 @@ from pamqp import base, commands
 from contracts.broker.endpoint import BrokerEndpoint
 from contracts.broker.wire import Deaf, Wire, connect
 from contracts.errors import BrokerRefusedError, LinkDownError
-from contracts.topology import Policy, Topology
+from contracts.topology import HASHED, Policy, Topology
 
 DECLARE_TIMEOUT_S = 60.0
 
@@ -21,8 +21,13 @@ async def declare_on(wire: Wire, topology: Topology) -> None:
     Raises BrokerRefusedError when the broker refuses (for instance because a queue exists with other arguments),
     LinkDownError when the connection ends, TimeoutError after a minute.
     """
-    async with asyncio.timeout(DECLARE_TIMEOUT_S):
-        await asyncio.gather(*[wire.ask(method) for method in _methods(topology)])
+    try:
+        async with asyncio.timeout(DECLARE_TIMEOUT_S):
+            await asyncio.gather(*[wire.ask(method) for method in _methods(topology)])
+    except BrokerRefusedError as error:
+        if HASHED in str(error):
+            raise BrokerRefusedError(f"{error}; rabbitmq-plugins enable rabbitmq_consistent_hash_exchange") from None
+        raise
 
 
 async def count(url: str, queue: str) -> int:

@@ -11,9 +11,12 @@ import aio_pika
 import pytest
 from pamqp.common import FieldTable
 
+from contracts.broker.declare import declare
+from contracts.errors import BrokerRefusedError
+from contracts.topology import TOPOLOGY
 from tests.support.nodes import state_dir
 from tests.support.processes import await_none_of, processes_of
-from tools.nodes import Broker, NodeFailed, NodeUnavailable, PrivateRabbit, binaries, broker_for, choose
+from tools.nodes import Broker, NodeFailed, NodeUnavailable, PrivateRabbit, binaries, broker_for, choose, rabbitmq
 from tools.nodes.given import GivenBroker
 from tools.nodes.management import ManagementApi
 
@@ -44,6 +47,18 @@ async def get(url: str, queue: str) -> bytes:
         message = await declared.get(timeout=10)
         await message.ack()
         return message.body
+
+
+@pytest.mark.system
+async def test_a_broker_without_the_plugin_for_commands_is_told_apart_and_says_what_to_enable(
+    second_dir: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(rabbitmq, "_PLUGINS", "[rabbitmq_management,rabbitmq_prometheus].")
+    node = PrivateRabbit(second_dir)
+    request.addfinalizer(node.discard)
+    node.start()
+    with pytest.raises(BrokerRefusedError, match="rabbitmq-plugins enable rabbitmq_consistent_hash_exchange"):
+        await declare(node.amqp_url, TOPOLOGY)
 
 
 @pytest.mark.system
