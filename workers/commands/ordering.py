@@ -43,7 +43,8 @@ class Lines:
         """Cancel what runs, and forget what waits."""
         self._jobs.clear()
         for task in self._tasks:
-            task.cancel()
+            if not task.cancelling():  # twice would leave a database connection half closed
+                task.cancel()
 
     async def close(self) -> None:
         """Drop everything, and return once all tasks have ended."""
