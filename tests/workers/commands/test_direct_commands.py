@@ -102,7 +102,6 @@ async def test_what_the_gateway_says_is_what_the_backend_hears(amqp_url, sqlite_
         ({"surplus": 1}, Reason.BAD_REQUEST),
         ({"deadline_ms": "soon"}, Reason.BAD_REQUEST),
         ({"within_s": 700}, Reason.DEADLINE_TOO_FAR),
-        ({"tracked": True}, Reason.BAD_REQUEST),
     ],
 )
 async def test_what_cannot_be_sent_is_rejected_before_any_gateway_sees_it(
