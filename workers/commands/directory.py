@@ -142,13 +142,17 @@ class Directory:
         if announcement.snapshot and asked not in gateway.started:
             gateway.stamp += 1
             gateway.started[asked] = gateway.stamp
+            # Of what everybody is told we may have missed the first parts; what came in answer to us is whole.
+            gateway.complete = gateway.complete and not asked
         for opened in announcement.opened:
             self._open(gateway, opened)
         for closed in announcement.closed:
             self._close(gateway, closed)
         if announcement.snapshot and announcement.last:
-            self._dead += gateway.raise_floor(gateway.started.pop(asked))
-            gateway.complete = True
+            # What the other snapshot has told so far counts, too.
+            self._dead += gateway.raise_floor(min(gateway.started.values()))
+            del gateway.started[asked]
+            gateway.complete = True not in gateway.started
 
     def heartbeat(self, heartbeat: Heartbeat, now: float) -> None:
         """Take a sign of life, or a gateway's last word."""
@@ -163,6 +167,7 @@ class Directory:
         if known is not None:
             known.stamp += 1
             known.started.clear()
+            known.complete = False  # should it be heard without telling them anew, it is asked
             self._dead += known.raise_floor(known.stamp)
 
     def lost(self, gateway: str) -> None:

@@ -57,6 +57,41 @@ def test_what_a_snapshot_does_not_name_is_gone_at_its_end():
     assert len(directory) == 3
 
 
+def test_the_end_of_a_snapshot_whose_beginning_was_missed_costs_nothing_of_the_one_asked_for():
+    directory = Directory()
+    directory.asked(0)
+    tell(directory, "a", opened("CP-1"), snapshot=True, asked=True)
+    tell(directory, "a", opened("CP-2"), snapshot=True)
+    tell(directory, "a", opened("CP-3"), snapshot=True, last=True)
+    assert not directory.check_complete(LEAST_WAIT_S)
+    tell(directory, "a", opened("CP-2"), opened("CP-3"), snapshot=True, last=True, asked=True)
+    assert directory.check_complete(LEAST_WAIT_S)
+    assert all(where(directory, identity) for identity in ("CP-1", "CP-2", "CP-3"))
+
+
+def test_it_is_not_complete_by_the_end_of_a_snapshot_when_the_one_asked_for_has_begun():
+    directory = Directory()
+    directory.asked(0)
+    tell(directory, "a", opened("CP-2"), snapshot=True, last=True)
+    tell(directory, "a", opened("CP-1"), snapshot=True, asked=True)
+    assert not directory.check_complete(LEAST_WAIT_S)
+    tell(directory, "a", opened("CP-2"), snapshot=True, last=True, asked=True)
+    assert directory.check_complete(LEAST_WAIT_S)
+
+
+def test_a_gateway_that_took_no_command_and_lives_is_asked_what_it_holds():
+    directory = Directory()
+    directory.asked(0)
+    tell(directory, "a", opened("CP-1"), snapshot=True, last=True, asked=True)
+    assert directory.check_complete(LEAST_WAIT_S)
+    directory.returned("a")
+    directory.heartbeat(Heartbeat("a", 1, 1, 2000), 2)
+    assert directory.strangers()
+    tell(directory, "a", opened("CP-1"), snapshot=True, last=True, asked=True)
+    assert where(directory, "CP-1")
+    assert not directory.strangers()
+
+
 def test_two_snapshots_of_a_gateway_at_once_do_not_cost_each_other_anything():
     directory = Directory()
     identities = [f"CP-{number}" for number in range(4)]
