@@ -8,12 +8,16 @@ from workers.commands.memory import Remembered
 
 
 def verdict(delivery: Delivery, remembered: Remembered | None) -> Refusal:
-    """Expired when it certainly was never dispatched, else unknown."""
+    """Expired when we know that it was never dispatched, else unknown.
+
+    The broker does not tell: how often the shard had delivered it is not kept in a dead letter.
+    """
     try:
         why = delivery.headers.get("x-first-death-reason")
     except ValueError:
         why = None  # the publisher's own headers may be anything
-    dispatched = remembered is not None and remembered.gateway is not None
-    if why == "expired" and delivery.delivery_count == 0 and not dispatched:
-        return Refusal(Reason.UNDELIVERABLE, "it expired in its queue", OutcomeKind.EXPIRED)
+    unsent = remembered is not None and remembered.gateway is None and not remembered.again
+    if why == "expired":
+        kind = OutcomeKind.EXPIRED if unsent else OutcomeKind.UNKNOWN
+        return Refusal(Reason.UNDELIVERABLE, "it expired in its queue", kind)
     return Refusal(Reason.UNDELIVERABLE, "its queue delivered it too often", OutcomeKind.UNKNOWN)

@@ -1,6 +1,7 @@
 """What dies between a command and its outcome: replicas, links, brokers. One outcome each, none sent twice."""
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 
 import pytest
@@ -188,6 +189,19 @@ async def test_a_command_that_expires_in_its_queue_still_gets_an_outcome(amqp_ur
         asked = caller.ask_raw("CP-1", body, expiration_ms=1)
         async with commands_service(amqp_url, sqlite_database_url):
             outcome = await caller.outcome(asked)
-        assert (outcome.outcome, outcome.reason) == (OutcomeKind.EXPIRED, Reason.UNDELIVERABLE)
+        assert (outcome.outcome, outcome.reason) == (OutcomeKind.UNKNOWN, Reason.UNDELIVERABLE)
         assert (outcome.command_id, outcome.identity) == ("c-1", "CP-1")
         assert not gateway.commands
+
+
+async def test_a_command_that_expires_after_its_replica_died_may_have_been_sent(amqp_url, sqlite_database_url):
+    async with gateway_on(amqp_url, "CP-1") as gateway, command_caller_on(amqp_url) as caller:
+        gateway.script = gateway.silent
+        body = b'{"command_id":"c-1","action":"ClearCache","deadline_ms":%d}' % int((time.time() + 60) * 1000)
+        async with commands_service(amqp_url, sqlite_database_url, grace_seconds=0.1):
+            asked = caller.ask_raw("CP-1", body, expiration_ms=1500)
+            await gateway.commanded()
+            await asyncio.sleep(1.5)  # by the broker's own clock
+        async with commands_service(amqp_url, sqlite_database_url):
+            outcome = await caller.outcome(asked)
+        assert (outcome.outcome, outcome.reason) == (OutcomeKind.UNKNOWN, Reason.UNDELIVERABLE)
