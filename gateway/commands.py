@@ -143,7 +143,7 @@ class CommandLane:
                 answer = ocppj.encode_call_result_error(unique_id, violation.kind, violation.description)
                 effects.append(Transmit(answer))
         if body is None:
-            kind, body = OutcomeKind.CALL_ERROR, b"{}"
+            kind, body, code = OutcomeKind.CALL_ERROR, b"{}", Reason.INVALID_RESULT
         outcome = Outcome(unique_id, kind, body, code, description, self._sent_at, now)
         return [*effects, self._end(outcome), *self._send_next(now)]
 
@@ -277,8 +277,8 @@ def _expired(command: Command) -> Outcome:
 
 
 def _encode(payload: Any) -> bytes | None:
-    """JSON, or None when it is nested deeper than the encoder goes (it reads deeper than it writes)."""
+    """JSON, or None when it is nested deeper than those can write it who pass it on in bodies of their own."""
     try:
-        return orjson.dumps(payload)
+        return orjson.dumps([[[[[[[[payload]]]]]]]])[8:-8]
     except orjson.JSONEncodeError:
         return None
