@@ -82,8 +82,8 @@ class TrackedCommands:
         """Learn who has open commands in this shard; later, if the database is away, and direct ones go on."""
         try:
             await self._load(queue)
-        except StoreUnavailableError as error:
-            _log.warning("tracked_commands.not_loaded", queue=queue, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the shard must not stand still for it
+            _not_loaded(queue, error)
             self._own(self._load_later(queue))
 
     async def _load(self, queue: str) -> None:
@@ -95,8 +95,11 @@ class TrackedCommands:
     async def _load_later(self, queue: str) -> None:
         while True:
             await asyncio.sleep(LONGEST_RETRY_S)
-            with contextlib.suppress(StoreUnavailableError):
+            try:
                 await self._load(queue)
+            except Exception as error:  # noqa: BLE001 - as above
+                _not_loaded(queue, error)
+            else:
                 return
 
     def _own(self, work: Coroutine[Any, Any, None]) -> None:
@@ -339,6 +342,11 @@ async def _end(transaction: StoreTransaction, command: TrackedCommand, outcome: 
             metrics.tracked_ended.labels(outcome.outcome.value).inc()
 
         transaction.after_commit(note)
+
+
+def _not_loaded(queue: str, error: Exception) -> None:
+    reason = str(error) if isinstance(error, StoreUnavailableError) else type(error).__name__
+    _log.warning("tracked_commands.not_loaded", queue=queue, reason=reason)
 
 
 def _rejected(identity: str, request: CommandRequest, reason: Reason, description: str = "") -> CommandOutcome:

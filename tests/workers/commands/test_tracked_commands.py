@@ -186,3 +186,15 @@ async def test_a_request_that_comes_after_its_deadline_ends_like_any_other(amqp_
         receipt = await here.receipt(here.track("CP-1", within_s=-1))
         outcome = await here.completions.of(receipt.command_id)
         assert (outcome.outcome, outcome.reason) == (OutcomeKind.EXPIRED, Reason.DEADLINE)
+
+
+async def test_a_shard_whose_open_commands_cannot_be_read_serves_all_the_same(
+    amqp_url, sqlite_database_url, monkeypatch
+):
+    async def broken(*_: Any) -> set[str]:
+        raise RuntimeError("a driver's own trouble")
+
+    monkeypatch.setattr("workers.store.commands.open_identities", broken)
+    async with world(amqp_url, sqlite_database_url) as here, gateway_on(amqp_url, "CP-1"):
+        assert (await here.caller.command("CP-1")).ok
+        assert (await here.completions.of(await here.held("CP-1"))).ok
