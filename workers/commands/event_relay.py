@@ -32,6 +32,7 @@ LEASE_S = 6.0
 RENEW_S = 2.0
 WAIT_FOR_LEASE_S = 1.0
 BATCH = 500
+"""Most events that are published at a time."""
 IDLE_S = 0.08
 LINK_PAUSE_S = 0.2
 STORE_PAUSE_MOST_S = 5.0
@@ -135,7 +136,9 @@ class EventRelay:
                 return None
             await outbox.forget(transaction, self._done)
             left = await outbox.left(transaction) if self._doubt else None
-            taken = await outbox.take(transaction, BATCH)
+            # While the broker takes nothing, no more is taken either: what waits, waits in the store.
+            room = BATCH - len(due) - len(self._again if left is None else left)
+            taken = await outbox.take(transaction, room) if room > 0 else []
         self._done.clear()
         self._renew_at = self._clock() + RENEW_S
         self._doubt = False

@@ -13,6 +13,7 @@ import pytest
 
 from contracts import topology
 from contracts.broker import BrokerLink, Consumer, Delivery
+from contracts.errors import LinkDownError
 from contracts.events import Event, SecurityEventReported, binding_key
 from contracts.topology import Binding, Queue, Topology
 from tests.support.calling import until
@@ -210,6 +211,27 @@ async def test_a_broken_link_loses_nothing(amqp_url, database_url):
         await emit(store, *["A"] * 10)
         await emptied(store)
         await until(lambda: {event.seq for event in backend.events} == {*range(1, 711)})
+
+
+async def test_while_the_link_is_down_no_more_than_a_batch_is_taken_out_of_the_store(
+    amqp_url, sqlite_database_url, monkeypatch
+):
+    monkeypatch.setattr(event_relay, "LINK_PAUSE_S", 0.001)
+    async with migrated_store(sqlite_database_url) as store:
+        tries = 0
+
+        class Down:
+            async def publish(self, *_: Any, **__: Any) -> bool:
+                nonlocal tries
+                tries += 1
+                raise LinkDownError("not connected")
+
+        await emit(store, *["A"] * 1500)
+        context = ServiceContext(store, None, Down(), worker_settings(amqp_url))  # type: ignore[arg-type]
+        async with relaying(context):
+            await until(lambda: tries >= 4 * event_relay.BATCH)
+        numbered = [row for row in await all_rows(store, outbox.outbox) if row["seq"] is not None]
+        assert len(numbered) == event_relay.BATCH
 
 
 async def test_msgpack_bodies_are_those_of_the_contract():
