@@ -1,5 +1,6 @@
 """What goes to standard output: tables for people, JSON for programs. Text of charge points steers no terminal."""
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,9 @@ from contracts.process.logs import printable
 
 _WIDE = 200
 """Columns when nobody's terminal says how many there are."""
+
+_STEERING = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""DEL, the control characters of ISO 8859, and what turns the direction of writing. In JSON only texts hold them."""
 
 
 class Output:
@@ -53,17 +57,23 @@ class Output:
 
     def document(self, content: Any) -> None:
         """One JSON document."""
-        self._write(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+        self._write(_json(content, orjson.OPT_INDENT_2))
 
     def line(self, content: dict[str, Any], text: str) -> None:
         """One item of a stream: a JSON line, or the text."""
-        self._write(orjson.dumps(content) if self.as_json else printable(text).encode("utf-8", "replace"))
+        self._write(_json(content) if self.as_json else printable(text).encode("utf-8", "replace"))
 
     @staticmethod
     def _write(line: bytes) -> None:
         sys.stdout.flush()
         sys.stdout.buffer.write(line + b"\n")
         sys.stdout.buffer.flush()
+
+
+def _json(content: Any, option: int = 0) -> bytes:
+    """JSON in which control characters that a terminal obeys are escaped; orjson leaves the upper ones as they are."""
+    text = orjson.dumps(content, option=option).decode()
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def complain(text: str) -> None:

@@ -62,6 +62,14 @@ async def test_text_of_a_charge_point_cannot_steer_the_terminal(ctl: Ctl, servic
     assert "[bold]" in ran.out
 
 
+async def test_neither_does_it_as_json(ctl: Ctl, service: ScriptedService) -> None:
+    evil = "\x1b[2J \x9b2J \x9d0;x\x9c \x7f \u202e é"
+    service.script = lambda identity, request: [outcome(identity, request, payload={"status": evil})]
+    ran = await ctl("send", "CP-1", "Reset", "--json")
+    assert ran.json["payload"]["status"] == evil
+    assert [char for char in ran.out if not char.isprintable() and char != "\n"] == []
+
+
 async def test_track_prints_the_receipt_and_a_refusal_is_3(ctl: Ctl, service: ScriptedService) -> None:
     ran = await ctl("track", "CP-1", "ClearCache", "--deadline", "2h", "--json")
     assert (ran.code, ran.json["state"]) == (0, "held")
