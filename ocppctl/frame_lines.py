@@ -66,6 +66,7 @@ class Conversation:
             message = orjson.loads(frame.frame)
             kind, unique_id, *rest = message
             name = _KINDS[kind]
+            orjson.dumps([[message]])  # it reads deeper than it writes
         except (ValueError, TypeError, KeyError):
             return FrameLine(frame, "unreadable", content=frame.frame.decode("utf-8", "replace"))
         unique_id = str(unique_id)
