@@ -51,7 +51,10 @@ def moment(text: str) -> str:
         read = datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError("an ISO 8601 time such as 2030-01-31T12:00Z, or a span such as 30d") from None
-    return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="seconds")
+    try:
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="seconds")
+    except OverflowError:
+        raise argparse.ArgumentTypeError("a time in the years 1 to 9999 in UTC") from None
 
 
 def payload(text: str) -> dict[str, Any]:

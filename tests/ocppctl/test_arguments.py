@@ -38,8 +38,9 @@ def test_moments_are_utc() -> None:
     assert arguments.moment("2030-01-31") == "2030-01-31T00:00:00+00:00"
     soon = datetime.fromisoformat(arguments.moment("2h"))
     assert timedelta(minutes=119) < soon - datetime.now(UTC) <= timedelta(hours=2)
-    with pytest.raises(argparse.ArgumentTypeError):
-        arguments.moment("tomorrow")
+    for wrong in ("tomorrow", "0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            arguments.moment(wrong)
 
 
 def test_payloads_come_from_the_argument_or_a_file(tmp_path: Path) -> None:
