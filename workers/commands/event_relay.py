@@ -137,7 +137,7 @@ class EventRelay:
             await outbox.forget(transaction, self._done)
             left = await outbox.left(transaction) if self._doubt else None
             # While the broker takes nothing, no more is taken either: what waits, waits in the store.
-            room = BATCH - len(due) - len(self._again if left is None else left)
+            room = BATCH - len(self._again if left is None else left)
             taken = await outbox.take(transaction, room) if room > 0 else []
         self._done.clear()
         self._renew_at = self._clock() + RENEW_S
