@@ -47,7 +47,8 @@ def test_what_was_not_answered_is_forgotten_in_the_end() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b"[2]", b"[9,1]", b"[[],1]", b"\xff\xfe", b"7", b'[3,"1"]', b"[4,1]"]
+    "body",
+    [b"", b"[]", b"{}", b"[2]", b"[9,1]", b"[[],1]", b"\xff\xfe", b"7", b'[3,"1"]', b"[4,1]"]
     + [b'[2,"1","DataTransfer",{"data":' + b"[" * depth + b"]" * depth + b"}]" for depth in (249, 253, 400)],
 )
 def test_frames_that_are_no_ocpp_j_are_shown_as_they_are(body: bytes) -> None:
