@@ -279,6 +279,7 @@ def _expired(command: Command) -> Outcome:
 def _encode(payload: Any) -> bytes | None:
     """JSON, or None when it is nested deeper than those can write it who pass it on in bodies of their own."""
     try:
-        return orjson.dumps([[[[[[[[payload]]]]]]]])[8:-8]
+        # Outcomes and events hold it a little deeper, and their readers leave room for as much again.
+        return orjson.dumps([[[[[[[[[[[[payload]]]]]]]]]]]])[12:-12]
     except orjson.JSONEncodeError:
         return None

@@ -213,7 +213,7 @@ def test_an_invalid_result_is_named_and_2_1_tells_the_charge_point() -> None:
     assert sent(effects)[0][:3] == [5, "c1", "TypeConstraintViolation"]
 
 
-@pytest.mark.parametrize("levels", [254, 600])  # what our JSON encoder can just write, and what it cannot
+@pytest.mark.parametrize("levels", [245, 250, 254, 600])  # what our JSON encoder can just write, and what it cannot
 def test_nesting_that_cannot_be_passed_on_is_refused_both_ways(levels: int) -> None:
     deep = '{"a":' * levels + "1" + "}" * levels
     for version in Version:
