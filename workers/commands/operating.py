@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from contracts.bodies import ContentType
+from contracts.bodies import MAX_BYTES, ContentType
 from contracts.broker import Delivery
 from contracts.errors import BodyError
 from contracts.operator import Operation, OperatorAnswer, OperatorRequest
@@ -34,7 +34,11 @@ async def answer_operator(delivery: Delivery, now: datetime, transaction: StoreT
         answer = await answer_to(OperatorRequest.decode(delivery.body, content_type), now, transaction)
     except BodyError as error:
         answer = _refused("bad_request", str(error))
-    return Written(answer.encode(content_type), content_type, OperatorAnswer.KIND)
+    body = answer.encode(content_type)
+    if len(body) > MAX_BYTES:
+        refusal = _refused("bad_request", f"{len(body)} bytes are more than an answer may have: set a smaller limit")
+        body = refusal.encode(content_type)
+    return Written(body, content_type, OperatorAnswer.KIND)
 
 
 async def answer_to(request: OperatorRequest, now: datetime, transaction: StoreTransaction) -> OperatorAnswer:
@@ -81,7 +85,10 @@ async def _command(given: arguments.OneCommand, _now: datetime, transaction: Sto
 
 async def _commands(given: arguments.Commands, _now: datetime, transaction: StoreTransaction) -> list[Item]:
     found = await commands.list_commands(transaction, identity=given.identity, open_only=given.open, limit=given.limit)
-    return [_command_item(command) for command in found]
+    items = [_command_item(command) for command in found]
+    for item in items:
+        del item["result"]  # of many they are longer than an answer may be
+    return items
 
 
 def _command_item(command: TrackedCommand) -> Item:

@@ -1,9 +1,9 @@
 """The arguments of each operation that operators may ask for. Pure."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from contracts.bodies import problems_of
 from contracts.commands import COMMAND_ID
@@ -15,6 +15,13 @@ LONGEST_TOKEN = 255
 IdentityText = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH)]
 TokenText = Annotated[str, Field(min_length=1, max_length=LONGEST_TOKEN)]
 Limit = Annotated[int, Field(ge=1, le=MOST)]
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    try:
+        return None if moment is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("in UTC it is not in the years 1 to 9999") from None
 
 
 class Arguments(BaseModel):
@@ -56,7 +63,7 @@ class Tokens(Arguments):
 class NewToken(Arguments):
     id_token: TokenText
     status: Literal["Accepted", "Blocked", "Invalid"] = "Accepted"
-    expires_at: Annotated[AwareDatetime | None, Field(strict=False)] = None
+    expires_at: Annotated[AwareDatetime | None, Field(strict=False), AfterValidator(_in_utc)] = None
     group: TokenText | None = None
     concurrent: bool = False
 

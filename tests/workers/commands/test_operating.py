@@ -21,6 +21,7 @@ from tests.support.operating import operator_on
 from tests.support.scripted_gateway import gateway_on
 from tests.support.tracked import submitted
 from tests.support.worker_store import migrated_store
+from workers.commands import operating
 from workers.commands.operating import answer_operator, answer_to
 from workers.store import commands, tables
 
@@ -93,6 +94,7 @@ async def test_commands_are_shown_with_their_outcomes(database_url):
         async def listed(**given: Any) -> list[str]:
             return [item["command_id"] for item in (await ask(Operation.COMMANDS, **given)).items]
 
+        assert [item.get("result") for item in (await ask(Operation.COMMANDS)).items] == [None, None]
         assert await listed() == ["c-2", "c-1"]
         assert await listed(open=True) == ["c-1"]
         assert await listed(open=False) == ["c-2"]
@@ -177,6 +179,8 @@ async def test_transactions_are_shown_active_or_not(database_url):
         (Operation.ADD_TOKEN, {"id_token": "SECRET", "status": "SECRET"}, ["status", "'Accepted', 'Blocked'"]),
         (Operation.ADD_TOKEN, {"id_token": "SECRET", "expires_at": "2030-01-01T00:00:00"}, ["expires_at"]),
         (Operation.ADD_CHARGE_POINT, {"identity": ""}, ["identity"]),
+        (Operation.ADD_TOKEN, {"id_token": "SECRET", "expires_at": "0001-01-01T00:00+14:00"}, ["expires_at", "UTC"]),
+        (Operation.ADD_TOKEN, {"id_token": "SECRET", "expires_at": "9999-12-31T23:59-14:00"}, ["expires_at", "UTC"]),
     ],
 )
 async def test_bad_arguments_are_named_with_those_there_may_be_and_never_quoted(
@@ -187,6 +191,21 @@ async def test_bad_arguments_are_named_with_those_there_may_be_and_never_quoted(
         assert (answer.ok, answer.error) == (False, "bad_request")
         assert [word for word in words if word not in answer.description] == []
         assert "SECRET" not in answer.description
+
+
+async def test_an_answer_that_no_client_would_take_is_refused_in_words(sqlite_database_url):
+    async with asking(sqlite_database_url) as (store, ask):
+        for number in range(3):
+            assert (await ask(Operation.ADD_TOKEN, id_token=f"{number:03}".ljust(255, "ö"), group="\x01" * 255)).ok
+        body = OperatorRequest(operation=Operation.TOKENS, arguments={"limit": 1000}).encode()
+        async with store.transaction() as transaction:
+            small = await answer_operator(delivery_of(body), NOW, transaction)
+        assert OperatorAnswer.decode(small.body).ok
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(operating, "MAX_BYTES", len(small.body) - 1)
+            async with store.transaction() as transaction:
+                large = OperatorAnswer.decode((await answer_operator(delivery_of(body), NOW, transaction)).body)
+    assert (large.error, "limit" in large.description) == ("bad_request", True)
 
 
 async def test_an_unknown_operation_is_told_which_there_are(sqlite_database_url):
