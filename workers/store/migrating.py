@@ -2,6 +2,7 @@
 
 from importlib.resources import as_file, files
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -28,11 +29,16 @@ async def migrate(store: Store) -> tuple[str | None, str]:
 
 
 async def require_head(store: Store) -> None:
-    """Raises SchemaNotAtHeadError, saying what to do, unless the tables are exactly those of this version."""
+    """Raises SchemaNotAtHeadError, saying what to do, when the tables are older than this version's.
+
+    Newer ones are taken with a warning: migrations only add, and during an upgrade processes of both versions run.
+    """
     async with store.transaction(read_only=True) as transaction:
         found = await revision(transaction.connection)
     wanted = head()
-    if found != wanted:
+    if found is not None and _is_newer(found, wanted):
+        structlog.get_logger().warning("store.schema_newer", found=found, known=wanted)
+    elif found != wanted:
         raise SchemaNotAtHeadError(
             f"the database is at revision {found or 'none'}, this version needs {wanted}: run `ocpp-worker migrate`"
         )
@@ -53,8 +59,15 @@ def head() -> str:
     return newest
 
 
+def _is_newer(revision: str, known: str) -> bool:
+    """Whether it comes after all that this version knows; revisions are numbers of four digits, one after the other."""
+    return len(revision) == len(known) and revision.isdecimal() and revision > known
+
+
 def _upgrade(connection: Connection) -> tuple[str | None, str]:
     before = MigrationContext.configure(connection).get_current_revision()
+    if before is not None and _is_newer(before, head()):
+        return before, before
     with as_file(files("workers.store") / "migrations") as folder:
         config = Config()
         config.set_main_option("script_location", str(folder))

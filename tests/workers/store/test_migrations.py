@@ -49,6 +49,14 @@ async def test_a_database_that_is_not_at_head_is_named(empty_database_url):
     await store.close()
 
 
+async def test_the_previous_version_goes_on_with_the_tables_of_the_next_one(empty_database_url):
+    async with migrated_store(empty_database_url) as store:
+        async with store.transaction() as transaction:
+            await transaction.run(text("UPDATE alembic_version SET version_num = '9999'"))
+        await require_head(store)
+        assert await migrate(store) == ("9999", "9999")
+
+
 async def test_samples_go_to_their_months_partition_or_to_the_default_one(postgres_url):
     now = datetime(2026, 12, 15, tzinfo=UTC)
     async with migrated_store(postgres_url) as store:
