@@ -1,6 +1,7 @@
 """No secret gets through the mask, everything else does, and nothing makes it fail."""
 
 import json
+import time
 from typing import Any
 
 import orjson
@@ -43,12 +44,16 @@ CREDENTIALS: list[Any] = [
     {"location": f"https://{SECRET}@example.com/"},
     {"location": f"ftp://user:pa/{SECRET}@example.com/x"},
     {"log": {"remoteLocation": f"see sftp://u:{SECRET}@h/p, please"}},
+    {"location": f"ftp://a:{SECRET}@h/x,ftp://b:{SECRET}@{SECRET}@h/y ftp://c:p/{SECRET}@h/z"},
+    {"location": f"https://b.example.com/k?X-Credential={SECRET}&X-Signature={SECRET}"},
+    {"location": f"https://h/f?{SECRET}"},
 ]
 INNOCENT: list[Any] = [
     {"key": "HeartbeatInterval", "value": "300"},
     {"key": ["AuthorizationKey"]},
     {"location": "https://example.com:8080/a@b"},
     {"info": "charger@example.com"},
+    {"info": "at https://h/p? no: a://b, c://d:80/e@f"},
     {"vendorId": "v", "data": '{ "a" : 1 }'},
     {"setVariableData": [{"component": {"name": "X"}, "variable": {"name": "Interval"}, "attributeValue": "5"}]},
 ]
@@ -86,6 +91,20 @@ def test_what_is_beside_a_secret_stays_readable() -> None:
     assert masked[3] == {"idToken": {"idToken": MASK, "type": "ISO14443"}}
     masked = json.loads(MASK_ALL(frame({"location": f"ftp://u:{SECRET}@h:21/p"})))
     assert masked[3] == {"location": f"ftp://{MASK}@h:21/p"}
+    masked = json.loads(MASK_ALL(frame({"location": f"see https://u@h/p?se=2030&sig={SECRET} now"})))
+    assert masked[3] == {"location": f"see https://{MASK}@h/p?se={MASK}&sig={MASK} now"}
+
+
+@pytest.mark.parametrize(
+    "piece", ["://a:", "://a:1", "://a:b@", "://@", "://a/", "://a?", "://", "a:", "@", "?a=", " ://a:", "://a:1/"]
+)
+@pytest.mark.parametrize("end", ["", "@", " @"])
+def test_no_text_takes_more_than_linear_time(piece: str, end: str) -> None:
+    """A megabyte of any of these once took minutes, in which a gateway does nothing else."""
+    long = frame({"data": "@ ://a " + piece * (400_000 // len(piece)) + end})
+    began = time.process_time()
+    MASK_ALL(long)
+    assert time.process_time() - began < 5
 
 
 def test_a_frame_without_a_trace_is_returned_as_it_came() -> None:
@@ -143,5 +162,5 @@ def test_a_secret_is_masked_wherever_it_is(payload: Any, ascii_only: bool, inden
 def test_everything_else_is_unchanged(payload: Any) -> None:
     # one secret beside it makes sure that the frame is walked through
     masked = orjson.loads(MASK_ALL(frame({"idTag": SECRET, "beside": payload})))
-    if not any(word in json.dumps(payload) for word in ("@", '"vpn"')):
+    if not any(word in json.dumps(payload) for word in ("://", '"vpn"')):
         assert masked[3] == {"idTag": MASK, "beside": payload}
