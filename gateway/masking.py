@@ -1,7 +1,8 @@
 """Takes secrets out of OCPP frames before they are logged: pure, and total over any bytes.
 
 A frame without any trace of a secret is returned as it is. One with a trace is decoded, masked and encoded anew
-(compact; a key that occurs twice keeps its last value). What cannot be decoded is replaced by its length.
+(compact; a key that occurs twice keeps its last value). What cannot be decoded, or is so large that it would take
+long, is replaced by its length.
 """
 
 import re
@@ -16,13 +17,37 @@ MASK = "***"
 MOST_DEPTH = 100
 """OCPP nests a dozen deep; the encoder goes no deeper than 254."""
 
+MOST_BYTES = 128 * 1024
+"""Of a frame with a trace of a secret: more would hold up the event loop for a good part of a second."""
+
 _MOST_JSON_IN_JSON = 3
 _JSON_BEGINS = frozenset('{["')
 
-_IDS = frozenset({"idtag", "parentidtag"})
+# Names without case and separators.
+_IDS = frozenset({"idtag", "parentidtag", "customeridentifier"})
 _TOKENS = frozenset({"idtoken", "groupidtoken", "additionalidtoken"})
-_SECRET_WORDS = ("password", "authorizationkey", "secret", "privatekey", "vpnkey", "simpin")
+_SECRET_WORDS = (
+    "passw", "passphrase", "passcode", "pwd", "psk", "secret", "credential", "authorizationkey", "privatekey",
+    "vpnkey", "apikey", "accesskey", "authkey", "accesstoken", "authtoken", "bearertoken", "simpin",
+)  # fmt: skip
+_SECRET_SETTINGS = ("key", "token", "pin", "puk", "masterpassgroupid")
+"""Endings of the names of configuration keys and variables whose values are secrets too; of fields they say nothing."""
+
+_NAMING_FIELDS = frozenset({"key", "name", "variable"})
+"""Fields that name the setting whose value is beside them."""
+
+_SEPARATORS = str.maketrans("", "", "_-. ")
 _CACHED_NAME = 64
+
+# What is no JSON (or JSON cut off, or written by hand) may yet say `password=…`. The bound keeps it linear.
+_SAID_VALUE = r"""[a-z]{0,16}["']?\s*[=:>]\s*)(?:"[^"]*"?|'[^']*'?|[^\s,;&<>}\]"']+)"""
+_SAID_SECRET = "|".join(_SECRET_WORDS)
+_SAID_CREDENTIALS = re.compile(f"((?:{_SAID_SECRET}){_SAID_VALUE}", re.IGNORECASE)
+_SAID = re.compile(f"((?:{_SAID_SECRET}|id[_-]?tag|id[_-]?token){_SAID_VALUE}", re.IGNORECASE)
+_MAY_SAY = re.compile(r"""[=>{\["]|:(?!\d\d)|-----""")
+"""Without any of these a text is no JSON, no URL, no key, and says nothing; what it may have is the time of day."""
+
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END|\Z)", re.DOTALL)
 
 _WORD = re.compile(r"\S+")
 _AUTHORITY = re.compile(r"[^/?#]*")
@@ -44,20 +69,28 @@ class _TooDeepError(Exception):
 
 
 def _may_hold_credentials(lower: bytes) -> bool:
-    # Written out, as this is done to every frame. "key" stands for authorizationkey, privatekey and VPN keys, "://"
-    # for URLs with users or signatures; a backslash may be an escape that hides any of the words.
+    # Written out, as this is done to every frame. "key" stands for all kinds of keys and 1.6's configuration, "pass"
+    # for passwords by any name, "variable" for 2.x's, "://" for URLs with users or signatures; a backslash may be an
+    # escape that hides any of the words.
     return (
         b"://" in lower
         or b"\\" in lower
         or b"key" in lower
-        or b"password" in lower
+        or b"pass" in lower
         or b"secret" in lower
+        or b"pwd" in lower
+        or b"psk" in lower
         or b"simpin" in lower
+        or b"token" in lower
+        or b"credential" in lower
+        or b"variable" in lower
     )
 
 
 def _may_hold_secrets(lower: bytes) -> bool:
-    return b"idt" in lower or _may_hold_credentials(lower)
+    return (
+        b"idt" in lower or b"id_t" in lower or b"id-t" in lower or b"customeri" in lower or _may_hold_credentials(lower)
+    )
 
 
 def masker(masking: Masking) -> Callable[[bytes], bytes]:
@@ -75,6 +108,8 @@ def masker(masking: Masking) -> Callable[[bytes], bytes]:
                 return _unreadable(frame)
         if not traced(frame.lower()):
             return frame
+        if len(frame) > MOST_BYTES:
+            return _unreadable(frame)
         try:
             return orjson.dumps(walk.value(orjson.loads(frame), 0, 0))
         except (orjson.JSONDecodeError, orjson.JSONEncodeError, _TooDeepError):
@@ -84,7 +119,7 @@ def masker(masking: Masking) -> Callable[[bytes], bytes]:
 
 
 def _unreadable(frame: bytes) -> bytes:
-    """Stands for a frame that is no OCPP-J, in which nobody can say what is a secret."""
+    """Stands for a frame in which nobody has found out what is a secret."""
     return b'{"unreadable_bytes":%d}' % len(frame)
 
 
@@ -98,10 +133,11 @@ class _Name(IntFlag):
     VALUE = 8
     VPN = 16
     ATTRIBUTE = 32
+    SETTING = 64
 
 
 def _judge(name: str) -> int:
-    lower = name.lower()
+    lower = name.lower().translate(_SEPARATORS)
     verdict = _Name.PLAIN
     if lower in _IDS:
         verdict |= _Name.ID
@@ -115,11 +151,13 @@ def _judge(name: str) -> int:
         verdict |= _Name.VPN
     if lower == "variableattribute":
         verdict |= _Name.ATTRIBUTE
+    if lower.endswith(_SECRET_SETTINGS) and "public" not in lower:
+        verdict |= _Name.SETTING
     return int(verdict)
 
 
 _judge_known = lru_cache(maxsize=2048)(_judge)
-_ID, _TOKEN, _SECRET, _VALUE, _VPN, _ATTRIBUTE = (int(name) for name in _Name)
+_ID, _TOKEN, _SECRET, _VALUE, _VPN, _ATTRIBUTE, _SETTING = (int(name) for name in _Name)
 
 
 def _verdict(name: str) -> int:
@@ -130,16 +168,17 @@ def _verdict(name: str) -> int:
 class _Walk:
     """Goes through decoded JSON and returns it masked."""
 
-    __slots__ = ("_always", "_traced")
+    __slots__ = ("_always", "_said", "_traced")
 
     def __init__(self, *, ids: bool, traced: Callable[[bytes], bool]) -> None:
         self._always = _SECRET | _ID if ids else _SECRET
+        self._said = _SAID if ids else _SAID_CREDENTIALS
         self._traced = traced
 
     def value(self, value: Any, depth: int, inner: int) -> Any:
         """The value, masked; `inner` counts the texts that it is in (JSON in JSON)."""
         if isinstance(value, str):
-            return self._text(value, inner)
+            return value if _MAY_SAY.search(value) is None else self._text(value, inner)
         if depth > MOST_DEPTH:
             raise _TooDeepError
         if isinstance(value, dict):
@@ -149,9 +188,11 @@ class _Walk:
         return value
 
     def _map(self, content: dict[str, Any], depth: int, inner: int) -> dict[str, Any]:
-        variable = content.get("variable")
         # ChangeConfiguration, GetConfiguration (1.6); SetVariables, GetVariables, NotifyReport, NotifyEvent (2.x)
-        hidden = _secret_name(content.get("key")) or (isinstance(variable, dict) and _secret_name(variable.get("name")))
+        hidden = False
+        for key, value in content.items():
+            if key.lower() in _NAMING_FIELDS and _names_secret(value):
+                hidden = True
         always = self._always | _VALUE if hidden else self._always
         tokens = self._always & _ID
         masked: dict[str, Any] = {}
@@ -164,7 +205,7 @@ class _Walk:
             elif verdict & _ATTRIBUTE and hidden:
                 masked[key] = _without_values(value)
             elif isinstance(value, str):
-                masked[key] = self._text(value, inner)
+                masked[key] = value if _MAY_SAY.search(value) is None else self._text(value, inner)
             else:
                 masked[key] = self.value(value, depth + 1, inner)
             if verdict & _VPN and isinstance(value, dict):
@@ -173,7 +214,9 @@ class _Walk:
 
     def _text(self, text: str, inner: int) -> str:
         # DataTransfer of OCPP 1.6 carries whole requests as text.
-        if text.lstrip()[:1] in _JSON_BEGINS and self._traced(text.lower().encode()):
+        if not self._traced(text.lower().encode()):
+            return text
+        if text.lstrip()[:1] in _JSON_BEGINS:
             if inner >= _MOST_JSON_IN_JSON:
                 return MASK
             try:
@@ -181,8 +224,12 @@ class _Walk:
             except orjson.JSONDecodeError:
                 pass
             else:
-                return orjson.dumps(self.value(content, 0, inner + 1)).decode()
-        return _WORD.sub(_without_credentials, text) if "://" in text else text
+                masked = self.value(content, 0, inner + 1)
+                return text if masked == content else orjson.dumps(masked).decode()
+        if "://" in text:
+            text = _WORD.sub(_without_credentials, text)
+        text = _PRIVATE_KEY.sub(MASK, text)
+        return self._said.sub(rf"\g<1>{MASK}", text)
 
 
 def _without_credentials(word: re.Match[str]) -> str:
@@ -213,9 +260,13 @@ def _without_credentials(word: re.Match[str]) -> str:
     return text[:start] + (_QUERY_VALUE.sub(f"={MASK}", query) if "=" in query else MASK)
 
 
-def _secret_name(name: object) -> bool:
-    """Whether the value of a configuration key or variable of this name is a credential."""
-    return isinstance(name, str) and bool(_verdict(name) & _SECRET)
+def _names_secret(name: object) -> bool:
+    """Whether this names a configuration key or variable (perhaps as `{"name": …}`) whose value is a credential."""
+    if isinstance(name, dict):
+        return any(
+            _names_secret(value) for key, value in name.items() if key.lower() == "name" and isinstance(value, str)
+        )
+    return isinstance(name, str) and bool(_verdict(name) & (_SECRET | _SETTING))
 
 
 def _without_values(attributes: Any) -> Any:
