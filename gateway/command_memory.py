@@ -45,8 +45,8 @@ class CommandMemory:
             return
         oldest = next(iter(self._outcomes))
         digest, outcome = self._outcomes.pop(oldest)
-        # What was never sent may be judged anew.
-        if outcome.sent_at is not None:
+        # What was certainly never sent may be judged anew.
+        if outcome.sent_at is not None or outcome.kind is OutcomeKind.UNKNOWN:
             self._sent[oldest] = digest
             if len(self._sent) > REMEMBERED_IDS:
                 del self._sent[next(iter(self._sent))]

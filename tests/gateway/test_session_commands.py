@@ -163,6 +163,16 @@ def test_another_request_under_a_known_id_is_rejected_and_leaves_the_first_alone
     assert outcomes(one.command_received(spaced, 3)) == [("c1", OutcomeKind.RESULT, None)]
 
 
+def test_one_that_was_perhaps_sent_before_is_never_sent_however_late_it_comes_again() -> None:
+    one = session()
+    one.command_received(replace(reset("c0"), again=True), 0)
+    for number in range(1, REMEMBERED + 5):
+        one.command_received(reset(f"c{number}"), 0)
+        one.frame_received(frame(3, f"c{number}", {"status": "Accepted"}), 1)
+    effects = one.command_received(reset("c0"), 2)
+    assert (sent(effects), outcomes(effects)) == ([], [("c0", OutcomeKind.UNKNOWN, "result_forgotten")])
+
+
 def test_an_id_that_was_sent_is_known_long_after_its_outcome_is_forgotten() -> None:
     one = session()
     for number in range(REMEMBERED + 5):
