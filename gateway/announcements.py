@@ -109,7 +109,12 @@ class Announcements:
     # snapshots
 
     def snapshot(self, reply_to: str = "") -> None:
-        """Announce all that is held, to everybody or to the queue of whoever asked, over several loop turns."""
+        """Announce all that is held, to everybody or to the queue of whoever asked, over several loop turns.
+
+        After the last word nothing: who heard us again would take us for alive, and soon for lost.
+        """
+        if self._left:
+            return
         target = ("", reply_to) if reply_to else (topology.SESSIONS, "")
         if target not in self._snapshots and len(self._snapshots) >= MOST_SNAPSHOTS:
             self._log.warning("snapshot.refused", under_way=len(self._snapshots))
@@ -148,11 +153,14 @@ class Announcements:
 
     def link_up(self) -> None:
         """A new connection: say that we live, what closed meanwhile, and what we hold."""
-        self._beat()
+        if not self._left:
+            self._beat()
         # Of the sessions still held the snapshot tells; one that is over was perhaps never heard of.
         self._opened_to_tell = dict.fromkeys(session_id for session_id in self._opened if session_id in self._closed)
         self._closed_to_tell = dict.fromkeys(self._closed)
         self._flush()
+        if self._left:
+            self._beat()
         self.snapshot()
 
     def link_down(self) -> None:
@@ -186,6 +194,7 @@ class Announcements:
 
     def leave(self) -> None:
         """Say goodbye: what is still to be told, and the last heartbeat."""
+        self._snapshots.clear()
         self._flush()
         self._left = True
         self._beat()

@@ -82,6 +82,11 @@ class Connection(asyncio.Protocol):
         return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""
 
     @property
+    def peer_left(self) -> bool:
+        """Whether the peer has closed its end already: unread as long as we have not come to it."""
+        return frames.peer_left(self._transport)
+
+    @property
     def phase(self) -> Phase:
         return self._phase
 

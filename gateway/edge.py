@@ -251,6 +251,11 @@ class Edge:
         if unavailable is not None:
             self._refuse(connection, unavailable, identity=accepted.identity)
             return
+        if connection.peer_left:
+            # It may have waited for us in vain, and be connected elsewhere: which this would replace.
+            metrics.REJECTED.labels("peer_left").inc()
+            connection.abort("peer left")
+            return
         if not connection.upgrade(accepted):
             return
         self._handshakes.discard(connection)

@@ -1,6 +1,9 @@
-"""WebSocket details of this gateway: phases, how the library is set up, and the two frames written without it."""
+"""Socket details of this gateway: phases, how the library is set up, and the two frames written without it."""
 
+import asyncio
 import logging
+import socket
+import sys
 from enum import IntEnum
 
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
@@ -8,6 +11,9 @@ from websockets.server import ServerProtocol
 
 PING = b"\x89\x00"
 """An unmasked ping without payload (RFC 6455, 5.5.2)."""
+
+_PEER_CLOSED = frozenset({7, 8})
+"""TCP_CLOSE and TCP_CLOSE_WAIT of Linux's tcp_states.h."""
 
 # No context takeover either way: an idle connection then holds no compression state at all.
 DEFLATE = [
@@ -53,3 +59,15 @@ def farewell(protocol: ServerProtocol) -> tuple[int, str]:
     """The close code and reason of whoever said it first; 1006 (RFC 6455, 7.4.1) when nobody did."""
     first = protocol.close_rcvd if protocol.close_rcvd_then_sent else protocol.close_sent or protocol.close_rcvd
     return (1006, "connection lost") if first is None else (int(first.code), first.reason)
+
+
+def peer_left(transport: asyncio.BaseTransport) -> bool:
+    """Whether the peer has ended its side, even if that is unread yet; only Linux tells."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or sys.platform != "linux":
+        return False
+    try:
+        state: int = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    except OSError:
+        return False
+    return state in _PEER_CLOSED

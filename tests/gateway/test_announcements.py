@@ -1,5 +1,8 @@
 """What a gateway announces, over a broker link in memory."""
 
+import asyncio
+import socket
+
 import pytest
 
 from contracts.announcements import Announcement, Closed, Heartbeat, Opened, SnapshotRequest, read
@@ -11,7 +14,7 @@ from gateway.clock import Clock
 from gateway.session import Session, SessionRules
 from tests.gateway.conftest import until
 from tests.gateway.memory_link import MemoryLink, Published, delivery
-from tests.gateway.station import plug_in
+from tests.gateway.station import plug_in, upgrade_request
 
 
 def announcements(link: MemoryLink) -> list[Announcement]:
@@ -210,6 +213,38 @@ async def test_heartbeats_come_at_the_set_interval_and_the_last_one_says_goodbye
     assert [beat.leaving for beat in heartbeats(link)].count(True) == 1
     assert read(link.announced[-1].body) == heartbeats(link)[-1], "its last word"
     assert closed(link)[-1] == ("CP-2", 1001, "gateway is shutting down")
+
+
+async def test_after_the_last_word_nothing_is_said_that_would_make_us_seem_alive(edge_alone):
+    gateway, link = await edge_alone()
+    gateway.edge.announcements.leave()
+    assert heartbeats(link)[-1].leaving
+    said = len(link.published)
+    hear(link, SnapshotRequest("a"), "asker")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(link.published) == said
+    link.go_down()
+    link.come_up()
+    await asyncio.sleep(0)
+    assert heartbeats(link)[-1].leaving
+    assert read(link.published[-1].body) == heartbeats(link)[-1]
+
+
+async def test_a_peer_that_waited_for_us_in_vain_replaces_nobody(edge_alone):
+    gateway, _ = await edge_alone()
+    station = await plug_in(gateway)
+    with socket.create_connection(("127.0.0.1", gateway.port)) as impatient:
+        impatient.sendall(upgrade_request())
+    # Only now does the gateway come to accept it.
+    loop = asyncio.get_running_loop()
+    session = session_of(gateway)
+    with socket.create_connection(("127.0.0.1", gateway.port)) as next_one:
+        next_one.setblocking(False)
+        await loop.sock_sendall(next_one, b"nonsense")
+        assert (await loop.sock_recv(next_one, 100)).startswith(b"HTTP/1.1 400")
+    assert session_of(gateway) is session
+    await (await station.ping())
 
 
 async def test_a_newer_session_elsewhere_closes_ours(edge_alone):
