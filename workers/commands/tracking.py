@@ -7,6 +7,7 @@ outlive this process is in the store: whoever gets the shard next finds what is 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -235,7 +236,7 @@ class TrackedCommands:
                 if step.until != command.next_attempt_at or command.shard != queue:
                     await commands.change(transaction, command, {"next_attempt_at": step.until, "shard": queue})
                 return True
-            claimed = await commands.claim(
+            ours = await commands.claim(
                 transaction,
                 command,
                 session=step.session,
@@ -243,8 +244,8 @@ class TrackedCommands:
                 shard=queue,
                 look_again_at=now + LOOK_AGAIN,
             )
-            found = await commands.find(transaction, command.command_id) if claimed else None
-            return True if found is None else (found, step)
+            state = TrackedState.UNDER_WAY.value
+            return not ours or (replace(command, state=state, session=step.session, attempts=step.attempt), step)
         return False
 
     async def _dispatch(self, lane: _Lane, command: TrackedCommand, step: Dispatch) -> bool:
