@@ -21,6 +21,7 @@ from workers.commands.directory import Directory, Place
 from workers.commands.dispatching import Command, Dispatch, Dispatching, End, Step
 from workers.commands.entry import Entry
 from workers.commands.faces import Tracking
+from workers.commands.hearing import MARK_TYPE, Hearing
 from workers.commands.memory import Memory, Remembered
 from workers.commands.outcomes import reason_label, told
 from workers.commands.replying import Replies
@@ -49,6 +50,7 @@ class Desk:
         self._dispatching = Dispatching(self._directory, self._memory)
         self._replies = Replies(link)
         self._entry = Entry(self, tracking, self._memory, self._replies, link)
+        self._hearing = Hearing()
         self._asked_at = 0.0
         self._changed = asyncio.Event()
         self._log = structlog.get_logger().bind(service="commands")
@@ -134,6 +136,7 @@ class Desk:
 
     def link_up(self) -> None:
         self._directory.asked(time.monotonic())
+        self._hearing.restart()
         self._ask()
 
     def link_down(self) -> None:
@@ -158,6 +161,11 @@ class Desk:
             announcements.HEARTBEAT_TYPE,
         }:
             self._announced(delivery)
+            return True
+        if delivery.type == MARK_TYPE:
+            now = time.monotonic()
+            if self._hearing.came_back(delivery.body, now):
+                self._directory.deaf_until(now)
             return True
         return False
 
@@ -272,7 +280,10 @@ class Desk:
             metrics.directory_gateways.set(self._directory.gateways)
 
     def _watch(self, now: float) -> None:
-        for gateway in self._directory.silent(now):
+        mark = self._hearing.next_mark(now)
+        if mark is not None:
+            self._link.publish("", self._link.reply_queue, mark, type=MARK_TYPE)
+        for gateway in self._directory.silent(now) if self._hearing.reliable(now) else ():
             metrics.gateways_lost.labels("silent").inc()
             self._log.warning("gateway.silent", gateway=gateway)
             self._carry_out(self._dispatching.gateway_lost(gateway))

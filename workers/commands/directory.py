@@ -115,10 +115,15 @@ class Directory:
     def asked(self, now: float) -> None:
         """Our broker link is new, and all gateways are asked for a snapshot: what is known may be out of date."""
         self._asked_at, self._complete_after = now, None
+        self.deaf_until(now)
         for gateway in self._gateways.values():
-            gateway.heard_at = now  # nobody could be heard meanwhile
             gateway.complete = False
             gateway.started.clear()
+
+    def deaf_until(self, now: float) -> None:
+        """Nobody could be heard until now: silence before it says nothing."""
+        for gateway in self._gateways.values():
+            gateway.heard_at = max(gateway.heard_at, now)
 
     def asked_again(self) -> None:
         """A gateway that had been given up is back, and all are asked once more; the directory stays complete."""
