@@ -144,7 +144,9 @@ async def test_under_the_closed_policy_only_charge_points_on_record_are_heard(am
 async def test_admission_is_answered_from_the_store(amqp_url, sqlite_url):
     async with world(amqp_url, sqlite_url, registration="closed") as (caller, _):
         verdicts = {}
-        caller.delivered = lambda delivery: verdicts.update({delivery.correlation_id: delivery.body})
+        caller.delivered = lambda delivery: (
+            verdicts.update({delivery.correlation_id: delivery.body}) if delivery.correlation_id else None
+        )
         for identity in ("KNOWN", "STRANGER"):
             caller.link.publish(
                 topology.SERVICES,

@@ -9,18 +9,19 @@ from typing import Any
 import pytest
 
 from contracts.actions import Service
+from contracts.announcements import Opened
 from contracts.envelope import OutcomeKind
-from tests.support.calling import GATEWAY
+from contracts.versions import Version
 from tests.support.commanding import bringing_commands
-from tests.support.job_caller import job_caller_on
+from tests.support.job_caller import JobCaller, job_caller_on
 from tests.support.serving import serving, worker_settings
-from tests.support.worker_store import connect, migrated_store
+from tests.support.worker_store import migrated_store
 from workers.commands import dispatching
 from workers.jobs import dispatch
 from workers.runtime import backoff, due_work
 from workers.runtime.application import Application, definition_of
 from workers.settings import WorkerSettings
-from workers.store import jobs
+from workers.store import jobs, presence
 from workers.store.engine import Store
 from workers.store.jobs import Job
 
@@ -76,9 +77,15 @@ ACCEPTED = (OutcomeKind.RESULT, {"status": "Accepted"})
 OFFLINE: tuple[OutcomeKind, dict[str, Any]] = (OutcomeKind.OFFLINE, {})
 
 
-async def online(store) -> None:
-    async with store.transaction() as transaction:
-        await connect(transaction, "CP-1", GATEWAY, session="session-1")
+async def online(store: Store, edge: JobCaller) -> None:
+    """Have the charge point connect, and that known to everybody."""
+    edge.connect(Opened("CP-1", "session-1", 1, Version.V16, "127.0.0.1", 1))
+    async with asyncio.timeout(30):
+        while True:
+            async with store.transaction(read_only=True) as transaction:
+                if await presence.find(transaction, "CP-1") is not None:
+                    return
+            await asyncio.sleep(0.02)  # as above
 
 
 async def test_a_signed_update_from_request_to_installed(amqp_url, database_url):
@@ -87,7 +94,7 @@ async def test_a_signed_update_from_request_to_installed(amqp_url, database_url)
         working(Service.FIRMWARE, store, amqp_url),
         job_caller_on(amqp_url, ACCEPTED) as edge,
     ):
-        await online(store)
+        await online(store, edge)
         receipt = await edge.request_job(Service.FIRMWARE, "job-1", "SignedUpdateFirmware", SIGNED)
         assert receipt.accepted, receipt.reason
         (command,) = await edge.commanded(1)
@@ -110,7 +117,7 @@ async def test_get_diagnostics_from_request_to_uploaded(amqp_url, database_url):
         working(Service.DIAGNOSTICS, store, amqp_url),
         job_caller_on(amqp_url, (OutcomeKind.RESULT, {"fileName": "logs.zip"})) as edge,
     ):
-        await online(store)
+        await online(store, edge)
         location = {"location": "ftp://example.com/logs"}
         assert (await edge.request_job(Service.DIAGNOSTICS, "job-1", "GetDiagnostics", location)).accepted
         await until_state(store, "job-1", "Accepted")
@@ -127,7 +134,7 @@ async def test_an_offline_charge_point_gets_its_update_when_it_is_back(amqp_url,
         job_caller_on(amqp_url, OFFLINE, OFFLINE, ACCEPTED) as edge,
     ):
         assert (await edge.request_job(Service.FIRMWARE, "job-1", "SignedUpdateFirmware", SIGNED)).accepted
-        await online(store)
+        await online(store, edge)
         await until_state(store, "job-1", "Accepted")
         # Nothing was sent before: each attempt may be a new command.
         assert len({command.command_id for command in edge.commands}) == 3
@@ -154,7 +161,7 @@ async def test_after_a_crash_the_same_command_goes_to_the_same_session_again(amq
         job_caller_on(amqp_url, None, ACCEPTED) as edge,
     ):
         async with crashing(Service.FIRMWARE, store, settings):
-            await online(store)
+            await online(store, edge)
             await edge.request_job(Service.FIRMWARE, "job-1", "SignedUpdateFirmware", SIGNED)
             await edge.commanded(1)
         async with crashing(Service.FIRMWARE, store, settings):
@@ -171,7 +178,7 @@ async def test_after_a_crash_a_session_that_is_gone_leaves_the_statuses_to_decid
         job_caller_on(amqp_url, None, OFFLINE) as edge,
     ):
         async with crashing(Service.FIRMWARE, store, settings):
-            await online(store)
+            await online(store, edge)
             await edge.request_job(Service.FIRMWARE, "job-1", "SignedUpdateFirmware", SIGNED)
             await edge.commanded(1)
         async with crashing(Service.FIRMWARE, store, settings):
@@ -203,7 +210,7 @@ async def test_two_replicas_send_each_job_once(amqp_url, database_url):
         working(Service.DIAGNOSTICS, store, amqp_url),
         job_caller_on(amqp_url, *answers) as edge,
     ):
-        await online(store)
+        await online(store, edge)
         job_ids = [f"job-{number}" for number in range(20)]
         await asyncio.gather(*(edge.request_job(Service.DIAGNOSTICS, job_id, "GetLog", log) for job_id in job_ids))
         accepted = [await until_state(store, job_id, "Accepted") for job_id in job_ids]
