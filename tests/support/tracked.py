@@ -61,9 +61,9 @@ class World:
         return self.caller.ask(identity, *action, within_s=within_s, tracked=True, **more)
 
     async def receipt(self, correlation_id: str) -> CommandReceipt:
-        """The receipt of that request."""
+        """The first receipt of that request: a replica that dies before its ack leaves it to be told again."""
         await until(lambda: correlation_id in self.caller.answers)
-        (answer,) = self.caller.answers[correlation_id]
+        answer = self.caller.answers[correlation_id][0]
         assert isinstance(answer, CommandReceipt)
         return answer
 
