@@ -25,5 +25,10 @@ step 'ruff check' "$bin/ruff" check .
 step 'ruff format' "$bin/ruff" format --check .
 step 'mypy' "$bin/mypy"
 step 'lint-imports' "$bin/lint-imports"
-[ "${1:-}" = --lint-only ] || step 'pytest' "$bin/pytest" "$@"
+if [ "${1:-}" != --lint-only ]; then
+  rm -f .dev/figures.txt
+  # by file: what belongs together shares its servers
+  step 'pytest' "$bin/pytest" -n "${TEST_PROCESSES:-2}" --dist loadfile "$@"
+  [ ! -f .dev/figures.txt ] || { printf '\n== figures that tests have noted\n'; cat .dev/figures.txt; }
+fi
 printf '\n%s' "$summary"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.figures import note
 from tests.support.stubborn_backend import StubbornBackend
 from tests.support.systems import running_stack
 from tests.system.command_chaos import Chaos, Fault, run_chaos
@@ -56,7 +57,7 @@ async def test_every_command_has_exactly_one_outcome_through_kills_and_erratic_c
         finally:
             linked.cancel()
             await asyncio.gather(linked, return_exceptions=True)
-    print(f"\n{summary}\nlog: {LOG.relative_to(ROOT)}")
+    note(f"chaos of commands: {summary}\nlog: {LOG.relative_to(ROOT)}")
     assert len(backend.commands) == COMMANDS
     assert backend.strays == 0
     assert chaos.problems == []

@@ -15,6 +15,7 @@ from contracts.events import Event, TransactionEnded
 from contracts.versions import Version
 from tests.support.backend import backend_on
 from tests.support.calls_16 import AT, VALID
+from tests.support.figures import note
 from tests.support.stations import ask, request_of, station_at
 from tests.support.systems import running_stack
 from tools.stack import Stack
@@ -128,7 +129,7 @@ async def test_a_subscriber_that_was_down_misses_nothing_of_the_day(
             await asyncio.gather(evening(stack, amqp_url), kill_relay(stack, 3))
         await subscriber.listen(lambda: len(subscriber.of("session.closed")) == 2)
         await subscriber.listen(lambda: complete(subscriber))
-    print(f"\n{len(subscriber.events)} events in {subscriber.deliveries} deliveries")
+    note(f"a day of events: {len(subscriber.events)} events in {subscriber.deliveries} deliveries")
     counted = Counter(event.type for event in subscriber.events.values())
     assert counted == {
         "session.opened": 2,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.figures import note
 from tools.bench.reconnect import run_on
 from tools.nodes import KillableBroker
 
@@ -16,7 +17,7 @@ def test_all_sessions_of_a_killed_gateway_are_commandable_again_and_the_broker_h
     own_rabbit: KillableBroker, tmp_path: Path
 ) -> None:
     figures = run_on(own_rabbit, tmp_path, SESSIONS)
-    print(f"\n{figures}")
+    note(f"reconnect: {figures}")
     assert figures.last_commandable > 0
     assert figures.entries >= SESSIONS
     assert figures.objects_after == figures.objects_before

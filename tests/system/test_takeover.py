@@ -16,6 +16,7 @@ from contracts.client import CommandClient
 from contracts.commands import CommandOutcome, Reason
 from contracts.envelope import OutcomeKind
 from contracts.versions import Version
+from tests.support.figures import note
 from tests.support.live import LiveSystem
 from tests.support.stations import socket_to
 from tests.support.systems import running_stack
@@ -82,7 +83,7 @@ async def test_a_socket_on_another_gateway_takes_over_and_the_older_one_is_close
                 assert first.close_code == REPLACED
                 await routable(client, identity, second)
                 seconds.append(perf_counter() - began)
-    print(f"\ntakeover, from the new socket's handshake to an answered command: median {median(seconds) * 1000:.0f} ms")
+    note(f"takeover, from the new socket's handshake to an answered command: median {median(seconds) * 1000:.0f} ms")
 
 
 async def test_a_command_in_flight_on_the_older_socket_ends_unknown_and_is_not_sent_on_the_newer_one(
