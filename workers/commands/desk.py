@@ -22,7 +22,7 @@ from workers.commands.dispatching import Command, Dispatch, Dispatching, End, St
 from workers.commands.entry import Entry
 from workers.commands.faces import Tracking
 from workers.commands.hearing import MARK_TYPE, Hearing
-from workers.commands.memory import Memory, Remembered
+from workers.commands.memory import Key, Memory, Remembered
 from workers.commands.outcomes import reason_label, told
 from workers.commands.replying import Replies
 from workers.runtime.context import ServiceContext
@@ -98,6 +98,10 @@ class Desk:
         """Dispatch a command, let it wait for the directory, or end it."""
         self._carry_out(self._dispatching.offer(command, now_ms()))
 
+    def under_way(self, key: Key) -> bool:
+        """Whether a command with this id has been offered and has not ended."""
+        return key in self._dispatching
+
     def end(self, end: End) -> None:
         """Tell every caller of a command how it ended."""
         command, outcome = end.command, end.outcome
@@ -105,8 +109,7 @@ class Desk:
         label = reason_label(body)
         if command.dispatched_ms is not None:
             metrics.command_seconds.observe(max(0, now_ms() - command.dispatched_ms) / 1000)
-        went = command.pinned or (command.gateway, command.to_session)
-        ended = Remembered(*went, ended=outcome, again=command.again)
+        ended = command.remembered(outcome)
         for caller in command.callers:
             if isinstance(caller, asyncio.Future):
                 if not caller.done():

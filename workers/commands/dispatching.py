@@ -4,6 +4,7 @@ Wall-clock times are milliseconds since 1970. Every command that is offered ends
 goes down first: then its delivery comes again.
 """
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -56,6 +57,20 @@ class Command:
         """Whether, as long as no gateway has taken it, it certainly was not sent."""
         return not self.again and self.pinned is None
 
+    @property
+    def digest(self) -> bytes:
+        """Of what `same_as` compares."""
+        parts = (self.action.encode(), self.payload, b"" if self.session is None else b"=" + self.session.encode())
+        whole = hashlib.blake2b(digest_size=12)
+        for part in parts:
+            whole.update(b"%d:" % len(part) + part)
+        return whole.digest()
+
+    def remembered(self, ended: OutcomeEnvelope | None = None) -> Remembered:
+        """What is to be known when it comes again."""
+        gateway, session = self.pinned or (self.gateway, self.to_session)
+        return Remembered(self.digest, gateway, session, ended, again=self.again)
+
     def same_as(self, other: "Command") -> bool:
         return (self.action, self.payload, self.session) == (other.action, other.payload, other.session)
 
@@ -104,6 +119,9 @@ class Dispatching:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._open
 
     def offer(self, command: Command, now_ms: int) -> list[Step]:
         """Take a command, in the order of arrival; one that is under way already is joined to it."""
@@ -175,8 +193,7 @@ class Dispatching:
         """Forget all commands, and remember what became of them; their deliveries come again."""
         commands = list(self._open.values())
         for command in commands:
-            gateway, session = command.pinned or (command.gateway, command.to_session)
-            self._memory.keep(command.key, Remembered(gateway, session, again=command.again), told=False)
+            self._memory.keep(command.key, command.remembered(), told=False)
         self._open.clear()
         self._dispatched.clear()
         self._waiting.clear()

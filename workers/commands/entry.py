@@ -6,6 +6,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -14,13 +15,13 @@ import structlog
 from contracts import topology
 from contracts.bodies import Body
 from contracts.broker import BrokerLink, Delivery
-from contracts.commands import CommandRequest
+from contracts.commands import CommandRequest, Reason
 from workers import metrics
 from workers.commands import undeliverable
 from workers.commands.admitting import Asked, Refusal, out_of_bounds, quoted_id, read
 from workers.commands.dispatching import Command, End, refused
 from workers.commands.faces import WAKE, Tracking
-from workers.commands.memory import Memory
+from workers.commands.memory import Key, Memory, Remembered
 from workers.commands.ordering import Lines
 from workers.commands.replying import Replies
 from workers.errors import StoreUnavailableError
@@ -37,6 +38,7 @@ class Onward(Protocol):
     """Where commands go from here."""
 
     def offer(self, command: Command) -> None: ...
+    def under_way(self, key: Key) -> bool: ...
     def end(self, end: End) -> None: ...
     def changed(self) -> None: ...
 
@@ -104,38 +106,50 @@ class Entry:
         if self._known(delivery, command):
             return
         if identity in self._lines or self._tracking.holds(identity):
-            self._in_line(delivery, partial(self._after_held, command))
+            self._in_line(delivery, partial(self._after_held, delivery, command))
         else:
             self._onward.offer(command)
 
     def _known(self, delivery: Delivery, command: Command) -> bool:
         """Whether a command has ended already, or ends at once; what may have happened to it is noted in it."""
-        if not delivery.redelivered:
-            refusal = out_of_bounds(command.deadline_ms, command.queued_ms, tracked=False)
-            if refusal is not None:
-                self._onward.end(refused(command, refusal))
-            return refusal is not None
         remembered = self._memory.find(command.key)
-        if remembered is None:
+        if remembered is not None:
+            if self._recalled(delivery, command, remembered):
+                return True
+            known = "not_sent" if command.fresh else "dispatched"
+            metrics.command_redelivered.labels(known).inc()
+        elif delivery.redelivered:
             command.again = True
             metrics.command_redelivered.labels("unknown").inc()
+        if delivery.redelivered or not command.fresh or self._onward.under_way(command.key):
             return False
-        command.again = remembered.again
-        if remembered.gateway is not None and remembered.session is not None:
-            command.pinned = remembered.gateway, remembered.session
-        if remembered.ended is not None:
-            metrics.command_redelivered.labels("ended").inc()
-            self._onward.end(End(command, remembered.ended))
-            return True
-        metrics.command_redelivered.labels("not_sent" if command.fresh else "dispatched").inc()
-        return False
+        refusal = out_of_bounds(command.deadline_ms, command.queued_ms, tracked=False)
+        if refusal is not None:
+            self._onward.end(refused(command, refusal))
+        return refusal is not None
 
-    async def _after_held(self, command: Command) -> None:
+    def _recalled(self, delivery: Delivery, command: Command, remembered: Remembered) -> bool:
+        """Whether what is remembered ends a command that has come again; if not, it is noted in it."""
+        if remembered.request != command.digest:
+            self._onward.end(refused(command, Refusal(Reason.COMMAND_ID_REUSED, "another command has had this id")))
+            return True
+        command.again = command.again or remembered.again
+        command.pinned = remembered.place
+        # One that is published again asks anew where nobody knew; a delivery that comes again has been told already.
+        if remembered.ended is None or not (remembered.final or delivery.redelivered):
+            return False
+        metrics.command_redelivered.labels("ended").inc()
+        self._onward.end(End(command, remembered.ended))
+        return True
+
+    async def _after_held(self, delivery: Delivery, command: Command) -> None:
         remaining_s = max(0.0, command.deadline_ms / 1000 - time.time())
         with contextlib.suppress(TimeoutError):  # it has expired, which is told like any other
             async with asyncio.timeout(remaining_s):
                 await _lasting(partial(self._tracking.ahead, command.identity))
-        self._onward.offer(command)
+        remembered = self._memory.find(command.key)  # another delivery of it may have ended meanwhile
+        if remembered is None or not self._recalled(delivery, command, remembered):
+            self._onward.offer(command)
 
     async def _track(self, delivery: Delivery, request: CommandRequest, command: Command) -> None:
         take = partial(self._tracking.take, delivery.queue, command.identity, request, command.queued_ms)
@@ -174,12 +188,21 @@ class Entry:
             self._link.ack(delivery)
             return
         asked = read(delivery)
-        command = _unread(delivery, now_ms) if isinstance(asked, Refusal) else _command(delivery, asked, now_ms)
+        if isinstance(asked, Refusal):
+            self._onward.end(
+                replace(refused(_unread(delivery, now_ms), undeliverable.verdict(delivery, None)), remember=False)
+            )
+            return
+        command = _command(delivery, asked, now_ms)
         remembered = self._memory.find(command.key)
-        if remembered is not None and remembered.ended is not None:
+        if remembered is None:
+            command.again = True  # for whoever publishes it again
+        elif self._recalled(delivery, command, remembered):
+            return
+        elif remembered.ended is not None:
             self._onward.end(End(command, remembered.ended))
-        else:
-            self._onward.end(refused(command, undeliverable.verdict(delivery, remembered)))
+            return
+        self._onward.end(refused(command, undeliverable.verdict(delivery, remembered)))
 
 
 async def _lasting(call: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -21,7 +21,7 @@ OUTCOME_LAG_S = 5.0
 BROKER_UNAVAILABLE, NOT_TAKEN = "broker_unavailable", "not_taken"
 """offline: the command has not even reached the commands service."""
 
-_ASK_AGAIN = frozenset({Reason.NO_OUTCOME, Reason.GATEWAY_LOST, Reason.REDELIVERED, Reason.UNDELIVERABLE})
+ASK_AGAIN = frozenset({Reason.NO_OUTCOME, Reason.GATEWAY_LOST, Reason.REDELIVERED, Reason.UNDELIVERABLE})
 """unknown, and no gateway's own word: who asks again with the same id may learn more."""
 
 
@@ -134,7 +134,7 @@ class _Sent:
 
 
 def _as_envelope(outcome: CommandOutcome) -> OutcomeEnvelope:
-    again = outcome.outcome is OutcomeKind.UNKNOWN and outcome.reason in _ASK_AGAIN
+    again = outcome.outcome is OutcomeKind.UNKNOWN and outcome.reason in ASK_AGAIN
     return OutcomeEnvelope(
         command_id=outcome.command_id,
         identity=outcome.identity,

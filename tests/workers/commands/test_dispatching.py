@@ -61,14 +61,14 @@ def test_that_somebody_else_may_have_dispatched_it_is_remembered_over_our_own_di
     dispatching, _, memory = world("CP-1")
     dispatching.offer(command(again=True), NOW)
     dispatching.link_down()
-    assert memory.find(("CP-1", "c-1")) == Remembered("gw-1", "s-1", again=True)
+    assert memory.find(("CP-1", "c-1")) == Remembered(command().digest, "gw-1", "s-1", again=True)
 
 
 def test_what_waits_when_the_link_goes_down_certainly_was_not_sent():
     dispatching, _, memory = world(complete=False)
     assert dispatching.offer(command(), NOW) == []
     assert dispatching.link_down()
-    assert memory.find(("CP-1", "c-1")) == Remembered()
+    assert memory.find(("CP-1", "c-1")) == Remembered(command().digest)
     assert len(dispatching) == 0
 
 
