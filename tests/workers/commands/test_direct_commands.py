@@ -208,19 +208,22 @@ async def test_a_gateway_that_leaves_takes_its_sessions_along(amqp_url, sqlite_d
 async def test_while_gateways_are_asked_the_unknown_wait_and_nobody_is_called_offline(
     amqp_url, sqlite_database_url, monkeypatch
 ):
-    monkeypatch.setattr("workers.commands.directory.LEAST_WAIT_S", 1.0)
+    monkeypatch.setattr("workers.commands.directory.LEAST_WAIT_S", 60.0)  # until the test says so
+    monkeypatch.setattr("workers.commands.directory.MOST_WAIT_S", 60.0)
     async with gateway_on(amqp_url) as gateway, command_caller_on(amqp_url) as caller:
         gateway.answers_snapshots = False
         async with commands_service(amqp_url, sqlite_database_url, complete=False) as application:
             asked = [caller.ask("CP-1", command_id=f"c-{number}") for number in range(3)]
-            late, other = caller.ask("CP-2", within_s=0.1), caller.ask("CP-2")
+            late, other = caller.ask("CP-2", within_s=1.5), caller.ask("CP-2")
             await until(lambda: len(desk_of(application)._dispatching) == 5)
             assert "directory" in application.monitor.unready()
+            assert ending(await caller.outcome(late)) == (OutcomeKind.EXPIRED, Reason.DEADLINE)
             gateway.connect("CP-1")
             for one in asked:
                 assert (await caller.outcome(one)).ok
             assert [command.command_id for command in gateway.commands] == ["c-0", "c-1", "c-2"]
-            assert ending(await caller.outcome(late)) == (OutcomeKind.EXPIRED, Reason.DEADLINE)
+            monkeypatch.setattr("workers.commands.directory.MOST_WAIT_S", 0.0)
+            monkeypatch.setattr("workers.commands.directory.LEAST_WAIT_S", 0.0)
             assert ending(await caller.outcome(other)) == (OutcomeKind.OFFLINE, Reason.NOT_CONNECTED)
             assert "directory" not in application.monitor.unready()
 
