@@ -106,6 +106,21 @@ async def world(amqp_url: str, database_url: str, **settings: Any) -> AsyncItera
         yield ServedWorld(here.caller, here.completions, here.store, application)
 
 
+class Hanging:
+    """Makes a store hang until it is told to go on."""
+
+    def __init__(self, store: Any) -> None:
+        self._real = store.transaction
+        self.back = asyncio.Event()
+        store.transaction = self._transaction
+
+    @asynccontextmanager
+    async def _transaction(self, **options: Any) -> AsyncIterator[Any]:
+        await self.back.wait()
+        async with self._real(**options) as transaction:
+            yield transaction
+
+
 def ids(gateway: ScriptedGateway) -> list[str]:
     """The ids of the commands that it got."""
     return [command.command_id for command in gateway.commands]

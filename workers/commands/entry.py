@@ -23,6 +23,7 @@ from workers.commands.dispatching import Command, End, refused
 from workers.commands.faces import WAKE, Tracking
 from workers.commands.memory import Key, Memory, Remembered
 from workers.commands.ordering import Lines
+from workers.commands.outcomes import told
 from workers.commands.replying import Replies
 from workers.errors import StoreUnavailableError
 
@@ -194,6 +195,10 @@ class Entry:
             )
             return
         command = _command(delivery, asked, now_ms)
+        if asked.request.tracked:
+            job = partial(self._take_given_up, delivery, asked.request, command)
+            self._lines.add(f"\2{command.identity}", partial(self._guarded, delivery, job))
+            return
         remembered = self._memory.find(command.key)
         if remembered is None:
             command.again = True  # for whoever publishes it again
@@ -203,6 +208,18 @@ class Entry:
             self._onward.end(End(command, remembered.ended))
             return
         self._onward.end(refused(command, undeliverable.verdict(delivery, remembered)))
+
+    async def _take_given_up(self, delivery: Delivery, request: CommandRequest, command: Command) -> None:
+        queue = undeliverable.shard_of(delivery)
+        take = partial(self._tracking.take_given_up, queue, command.identity, request, command.queued_ms)
+        answer: Body
+        try:
+            answer = await _lasting(take)
+        except Exception as error:  # noqa: BLE001 - whatever it is, what was given up once must not come for ever
+            _log.error("command.failed", identity=command.identity, exc_info=error)
+            verdict = refused(command, undeliverable.verdict(delivery, None)).outcome
+            answer = told(command, verdict).model_copy(update={"tracked": True})
+        self._taken(delivery, request, answer)
 
 
 async def _lasting(call: Callable[[], Awaitable[Answer]]) -> Answer:

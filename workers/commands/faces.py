@@ -60,6 +60,14 @@ class Tracking(Protocol):
         What is returned is told to the backend, and only then is the delivery acked.
         """
 
+    async def take_given_up(
+        self, queue: str, identity: str, request: CommandRequest, now_ms: int
+    ) -> CommandReceipt | CommandOutcome:
+        """The same for a command that the broker gave up: it may be on record, and has an outcome of its own then.
+
+        The charge point's shard may be another replica's: whoever has it is woken if there is something to do.
+        """
+
     async def wake(self, queue: str, identity: str) -> None:
         """Look at what is held for this charge point."""
 

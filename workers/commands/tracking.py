@@ -6,7 +6,7 @@ outlive this process is in the store: whoever gets the shard next finds what is 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,9 +17,10 @@ from contracts.commands import CommandOutcome, CommandReceipt, CommandRequest, R
 from contracts.envelope import OutcomeKind
 from contracts.errors import LinkDownError
 from workers import metrics
-from workers.commands import tracking_rules
+from workers.commands import store_room, tracking_rules
 from workers.commands.admitting import out_of_bounds
 from workers.commands.faces import Dispatches
+from workers.commands.store_room import StoreRoom
 from workers.commands.tracking_outcomes import digest_of, outcome_of
 from workers.commands.tracking_rules import AskAgain, Dispatch, End, HoldAgain, Repeat, Wait
 from workers.errors import StoreUnavailableError
@@ -66,7 +67,7 @@ class TrackedCommands:
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: set[str] = set()
         """Command ids that the database has not taken yet."""
-        self._room = asyncio.Semaphore(MOST_TRANSACTIONS)
+        self._room = StoreRoom(MOST_TRANSACTIONS)
 
     async def run(self, context: ServiceContext, dispatches: Dispatches) -> None:
         """Serve until cancelled."""
@@ -82,7 +83,8 @@ class TrackedCommands:
     async def shard_gained(self, queue: str) -> None:
         """Learn who has open commands in this shard; later, if the database is away, and direct ones go on."""
         try:
-            await self._load(queue)
+            async with asyncio.timeout(store_room.PATIENCE_S):
+                await self._load(queue)
         except Exception as error:  # noqa: BLE001 - whatever it is, the shard must not stand still for it
             _not_loaded(queue, error)
             self._own(self._load_later(queue))
@@ -114,22 +116,29 @@ class TrackedCommands:
         """Store a command, or find it stored; what to tell the caller. Raises StoreUnavailableError."""
         if len(self._waiting) >= MOST_WAITING and request.command_id not in self._waiting:
             return _rejected(identity, request, Reason.QUEUE_FULL, "the database is away, and many wait for it")
-        now = datetime.fromtimestamp(now_ms / 1000, UTC)
+        # One that waits aside already is in nobody's way, and may take as long as the database does.
+        hurried = request.command_id not in self._waiting
         try:
-            async with self._transaction() as transaction:
-                found = await _stored(transaction, queue, identity, request, now)
+            async with self._transaction(give_up=hurried) as transaction:
+                found = await _stored(transaction, queue, identity, request, now_ms)
         except StoreUnavailableError:
             self._waiting.add(request.command_id)
             raise
+        except BaseException:
+            self._waiting.discard(request.command_id)
+            raise
         self._waiting.discard(request.command_id)
-        if isinstance(found, CommandOutcome):
-            return found
-        if found.ended_at is None:
+        if isinstance(found, TrackedCommand) and found.ended_at is None:
             self._look(queue, identity)
-        outcome = None if found.outcome is None else CommandOutcome.model_validate(found.outcome)
-        return CommandReceipt(
-            command_id=found.command_id, identity=identity, state=TrackedState(found.state), outcome=outcome
-        )
+        return _answer(found)
+
+    async def take_given_up(
+        self, queue: str, identity: str, request: CommandRequest, now_ms: int
+    ) -> CommandReceipt | CommandOutcome:
+        """Store a command, or find it stored, and leave it to its shard's consumer. Raises StoreUnavailableError."""
+        async with self._transaction() as transaction:
+            found = await _stored(transaction, queue, identity, request, now_ms)
+        return _answer(found)
 
     async def wake(self, queue: str, identity: str) -> None:
         """Look at what is held for this charge point."""
@@ -158,8 +167,11 @@ class TrackedCommands:
                 task.cancel()
 
     @contextlib.asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[StoreTransaction]:
-        async with self._room, self._context.store.transaction() as transaction:
+    async def _transaction(
+        self, hangs: Callable[[], None] | None = None, *, give_up: bool = False
+    ) -> AsyncIterator[StoreTransaction]:
+        room = self._room.enter_or_give_up() if give_up else self._room.enter(hangs)
+        async with room, self._context.store.transaction() as transaction:
             yield transaction
         for effect in transaction.effects:
             await effect(self._context)
@@ -180,6 +192,7 @@ class TrackedCommands:
         try:
             while True:
                 lane.look_again = False
+                lane.stalled.clear()  # if the database was away or hung, it is back
                 if await self._advance(lane, queue, identity):
                     continue
                 if not lane.look_again:
@@ -197,7 +210,7 @@ class TrackedCommands:
     async def _advance(self, lane: _Lane, queue: str, identity: str) -> bool:
         """Do what is next; False when nothing can be done now."""
         session = await self._session_of(identity)
-        async with self._transaction() as transaction:
+        async with self._transaction(lane.stalled.set) as transaction:
             claimed = await self._next(transaction, queue, identity, session)
         if isinstance(claimed, bool):
             if not claimed and not lane.look_again:
@@ -266,7 +279,7 @@ class TrackedCommands:
         failures = 0
         while True:
             try:
-                async with self._transaction() as transaction:
+                async with self._transaction(lane.stalled.set) as transaction:
                     go_on = await self._conclude(transaction, command, outcome, fresh=step.fresh)
                 break
             except StoreUnavailableError as error:
@@ -306,12 +319,12 @@ class TrackedCommands:
 
 
 async def _stored(
-    transaction: StoreTransaction, queue: str, identity: str, request: CommandRequest, now: datetime
+    transaction: StoreTransaction, queue: str, identity: str, request: CommandRequest, now_ms: int
 ) -> TrackedCommand | CommandOutcome:
     digest = digest_of(identity, request)
     known = await commands.find(transaction, request.command_id)
     if known is None:
-        refusal = out_of_bounds(request.deadline_ms, _milliseconds(now), tracked=True)
+        refusal = out_of_bounds(request.deadline_ms, now_ms, tracked=True)
         if refusal is not None and refusal.kind is OutcomeKind.REJECTED:
             return _rejected(identity, request, refusal.reason, refusal.description)
         row: dict[str, Any] = {
@@ -322,7 +335,7 @@ async def _stored(
             "payload": request.payload,
             "request_digest": digest,
             "only_session": request.session,
-            "created_at": now,
+            "created_at": datetime.fromtimestamp(now_ms / 1000, UTC),
             "deadline_at": datetime.fromtimestamp(request.deadline_ms / 1000, UTC),
         }
         stored = await commands.submit(transaction, row)
@@ -334,6 +347,15 @@ async def _stored(
     if known is None or known.request_digest != digest:
         return _rejected(identity, request, Reason.COMMAND_ID_REUSED)
     return known
+
+
+def _answer(found: TrackedCommand | CommandOutcome) -> CommandReceipt | CommandOutcome:
+    if isinstance(found, CommandOutcome):
+        return found
+    outcome = None if found.outcome is None else CommandOutcome.model_validate(found.outcome)
+    return CommandReceipt(
+        command_id=found.command_id, identity=found.identity, state=TrackedState(found.state), outcome=outcome
+    )
 
 
 async def _end(transaction: StoreTransaction, command: TrackedCommand, outcome: CommandOutcome, now: datetime) -> None:

@@ -7,6 +7,11 @@ from workers.commands.admitting import Refusal
 from workers.commands.memory import Remembered
 
 
+def shard_of(delivery: Delivery) -> str:
+    """The queue that gave it up."""
+    return str(delivery.headers.get("x-first-death-queue", delivery.queue))
+
+
 def verdict(delivery: Delivery, remembered: Remembered | None) -> Refusal:
     """Expired when we know that it was never dispatched, else unknown.
 
