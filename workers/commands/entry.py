@@ -5,7 +5,7 @@ import contextlib
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
@@ -57,6 +57,8 @@ class Entry:
         self._held_back: dict[str, deque[Delivery]] = {}
         """Deliveries of shards that tracked commands are not loaded for yet."""
         self._gained: set[str] = set()
+        self._behind: set[Command] = set()
+        """Direct commands that wait for what came before them."""
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -75,7 +77,11 @@ class Entry:
             self._lines.add(f"\0{delivery.queue}", partial(self._gain, delivery.queue))
 
     def link_down(self) -> None:
-        """All deliveries come again, here or elsewhere."""
+        """All deliveries come again, here or elsewhere; what was not dispatched is remembered as such."""
+        for command in (*self._behind, *self._held_back_commands()):
+            if self._memory.find(command.key) is None:
+                self._memory.keep(command.key, command.remembered(), told=False)
+        self._behind.clear()
         self._lines.drop()
         self._held_back.clear()
         self._gained.clear()
@@ -83,6 +89,14 @@ class Entry:
     async def close(self) -> None:
         """Cancel what is under way."""
         await self._lines.close()
+
+    def _held_back_commands(self) -> Iterator[Command]:
+        """Direct commands that came to us first: nobody but us can have dispatched them."""
+        now_ms = int(time.time() * 1000)
+        for delivery in (one for deliveries in self._held_back.values() for one in deliveries if not one.redelivered):
+            asked = None if delivery.type == WAKE else read(delivery)
+            if isinstance(asked, Asked) and not asked.request.tracked:
+                yield _command(delivery, asked, now_ms)
 
     async def _gain(self, queue: str) -> None:
         await _lasting(partial(self._tracking.shard_gained, queue))
@@ -107,6 +121,7 @@ class Entry:
         if self._known(delivery, command):
             return
         if identity in self._lines or self._tracking.holds(identity):
+            self._behind.add(command)
             self._in_line(delivery, partial(self._after_held, delivery, command))
         else:
             self._onward.offer(command)
@@ -122,7 +137,7 @@ class Entry:
         elif delivery.redelivered:
             command.again = True
             metrics.command_redelivered.labels("unknown").inc()
-        if delivery.redelivered or not command.fresh or self._onward.under_way(command.key):
+        if not command.fresh or self._onward.under_way(command.key):
             return False
         refusal = out_of_bounds(command.deadline_ms, command.queued_ms, tracked=False)
         if refusal is not None:
@@ -145,9 +160,12 @@ class Entry:
 
     async def _after_held(self, delivery: Delivery, command: Command) -> None:
         remaining_s = max(0.0, command.deadline_ms / 1000 - time.time())
-        with contextlib.suppress(TimeoutError):  # it has expired, which is told like any other
-            async with asyncio.timeout(remaining_s):
-                await _lasting(partial(self._tracking.ahead, command.identity))
+        try:
+            with contextlib.suppress(TimeoutError):  # it has expired, which is told like any other
+                async with asyncio.timeout(remaining_s):
+                    await _lasting(partial(self._tracking.ahead, command.identity))
+        finally:
+            self._behind.discard(command)
         remembered = self._memory.find(command.key)  # another delivery of it may have ended meanwhile
         if remembered is None or not self._recalled(delivery, command, remembered):
             self._onward.offer(command)
