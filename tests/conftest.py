@@ -1,5 +1,6 @@
 """Fixtures for every test; they live in tests/support."""
 
+import pytest
 from hypothesis import settings
 
 from tests.support.leaks import _no_task_is_left, tasks_have_owners
@@ -36,3 +37,8 @@ __all__ = [
 # What a shared machine takes for one example says nothing about the code.
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest: at the end one process would wait for the other."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/system/"))
