@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from tests.support.systems import running_stack
+from tools.stack import SERVICES
 from workers.store.engine import Store
 from workers.store.tables import meter_samples
 
@@ -105,5 +106,5 @@ async def test_idle_workers_exit_0_on_sigterm(amqp_url: str, tmp_path: Path) -> 
     with running_stack(amqp_url, f"sqlite+aiosqlite:///{tmp_path}/ocpp.db", tmp_path) as stack:
         for worker in stack.workers.values():
             worker.terminate()
-        codes = [await asyncio.to_thread(worker.wait, 15) for worker in stack.workers.values()]
-        assert codes == [0, 0, 0, 0]
+        codes = {name: await asyncio.to_thread(worker.wait, 15) for name, worker in stack.workers.items()}
+        assert codes == dict.fromkeys(SERVICES, 0)
