@@ -40,5 +40,15 @@ settings.load_profile("house")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest: at the end one process would wait for the other."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/system/"))
+    """Group what shares a running system or a file, and begin with what takes longest.
+
+    Else several processes would start the same system again and again, and one would wait for the other at the end.
+    """
+    items.sort(key=lambda item: not item.nodeid.startswith(("tests/system/", "tests/conformance/")))
+    for item in items:
+        live = (
+            item.callspec.params.get("live")
+            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+            else None
+        )
+        item.add_marker(pytest.mark.xdist_group(f"live {live}" if live else str(item.path)))
