@@ -114,8 +114,13 @@ async def test_the_example_of_our_own_client_hears_of_the_command_that_it_handed
         process = await asyncio.create_subprocess_exec(
             sys.executable, str(script), env=environment, stdout=-1, stderr=-1
         )
-        async with asyncio.timeout(WITHIN_S):
-            printed, complaints = await process.communicate()
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                printed, complaints = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
     assert process.returncode == 0, complaints.decode()
     first, second, last = (line for line in printed.decode().splitlines() if "broker." not in line)  # it logs too
     assert first.startswith("result ")
