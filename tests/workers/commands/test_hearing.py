@@ -1,14 +1,6 @@
 """Silence means something only while our own marks come back."""
 
-import asyncio
-import time
-
 from contracts.announcements import Heartbeat
-from contracts.envelope import OutcomeKind
-from tests.support.calling import until
-from tests.support.commanding import command_caller_on, commands_service, desk_of
-from tests.support.scripted_gateway import gateway_on
-from workers.commands.desk import TICK_S
 from workers.commands.directory import Directory
 from workers.commands.hearing import LATE_AFTER_S, MARK_INTERVAL_S, Hearing
 
@@ -47,23 +39,3 @@ def test_a_directory_that_was_deaf_calls_nobody_silent():
     assert directory.silent(60.0) == ["gw-1"]
     directory.deaf_until(60.0)
     assert directory.silent(61.0) == []
-
-
-async def test_no_gateway_is_called_lost_while_the_broker_takes_nothing_from_anybody(own_rabbit, tmp_path):
-    url = own_rabbit.amqp_url
-    async with (
-        commands_service(url, f"sqlite+aiosqlite:///{tmp_path}/ocpp.db") as application,
-        gateway_on(url, "CP-1") as gateway,
-        command_caller_on(url) as caller,
-    ):
-        desk = desk_of(application)
-        await until(lambda: desk.place("CP-1"))
-        await asyncio.to_thread(own_rabbit.control, "set_vm_memory_high_watermark", "absolute", "1")
-        try:
-            await until(lambda: desk._directory.silent(time.monotonic()) == [gateway.name], timeout_s=30)
-            for _ in range(3):  # as many looks of the service at the silence
-                await asyncio.sleep(TICK_S)
-            assert desk.place("CP-1") is not None
-        finally:
-            await asyncio.to_thread(own_rabbit.control, "set_vm_memory_high_watermark", "0.4")
-        assert (await caller.command("CP-1")).outcome is OutcomeKind.RESULT
