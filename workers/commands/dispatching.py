@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from contracts.commands import Reason
-from contracts.envelope import CommandEnvelope, OutcomeEnvelope, OutcomeKind
+from contracts.envelope import NOT_HERE, CommandEnvelope, OutcomeEnvelope, OutcomeKind
 from workers.commands.admitting import Refusal, misfit
 from workers.commands.directory import Directory, Place
 from workers.commands.memory import Key, Memory, Remembered
@@ -20,7 +20,7 @@ PATIENCE_MS = 3000
 MOST_TRIES = 3
 """Dispatches of one command that certainly was not sent, each to where the directory says the charge point is now."""
 
-NOT_HERE = frozenset({"not_here", Reason.NOT_CONNECTED, Reason.SESSION_GONE})
+_ABSENT = frozenset({NOT_HERE, Reason.NOT_CONNECTED, Reason.SESSION_GONE})
 """A gateway's words for: I do not hold that session."""
 
 
@@ -140,7 +140,7 @@ class Dispatching:
         command = self._dispatched.get(number)
         if command is None or command.gateway is None or command.to_session is None:
             return []
-        if outcome.kind is OutcomeKind.OFFLINE and outcome.error_code in NOT_HERE:
+        if outcome.kind is OutcomeKind.OFFLINE and outcome.error_code in _ABSENT:
             self._directory.not_here(command.identity, command.gateway, command.to_session)
             return self._missed(command, now_ms)
         if outcome.kind is OutcomeKind.OFFLINE and outcome.error_code == Reason.DRAINING and not command.fresh:
