@@ -36,6 +36,8 @@ class Reason(StrEnum):
     """rejected: the OCPP version has no such request to a charge point."""
     BAD_PAYLOAD = "bad_payload"
     """rejected: the payload does not fit the action's schema."""
+    RESERVED_KEY = "reserved_key"
+    """rejected: passwords are changed by the operation `rotate-key`; the charge point would be locked out."""
     QUEUE_FULL = "queue_full"
     """rejected: too many commands wait for this charge point."""
     NOT_CONNECTED = "not_connected"

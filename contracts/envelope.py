@@ -4,7 +4,7 @@ Each is a map `{"v": 1, "t": <type>, ...}`; unknown keys are ignored so that a n
 another `v` is refused. The identity is set by the gateway and never read from an OCPP payload.
 """
 
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, ClassVar, Self, cast
 
@@ -17,8 +17,21 @@ from contracts.versions import ErrorKind, Version
 FORMAT_VERSION = 1
 MAX_BYTES = 4 * 1024 * 1024
 
+MOST_PROFILE = 3
+
 NOT_HERE = "not_here"
 """The error code of an `offline` outcome whose gateway does not hold the session: for the commands service alone."""
+
+
+class MessagePolicy(StrEnum):
+    """What becomes of signed OCPP messages of a charge point (2.x part 4, section on signed messages)."""
+
+    OFF = "off"
+    """A signed action is one that nobody serves."""
+    VERIFY = "verify"
+    """A signed message must verify; unsigned ones are taken too."""
+    REQUIRE = "require"
+    """Only signed messages that verify are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +70,10 @@ class Envelope:
             # bool is an int to Python, never to us
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
                 raise EnvelopeError(f"{cls.TYPE} envelope has a {name} of the wrong type")
+            if isinstance(value, list):
+                if not all(isinstance(item, str) for item in value):
+                    raise EnvelopeError(f"{cls.TYPE} envelope has a {name} of the wrong type")
+                value = tuple(value)
             values[name] = value
         try:
             return cls(**values)
@@ -71,6 +88,7 @@ _KINDS: dict[Any, tuple[type, ...]] = {
     bool: (bool,),
     str | None: (str, type(None)),
     int | None: (int, type(None)),
+    tuple[str, ...]: (list,),
 }
 
 
@@ -82,7 +100,7 @@ def _layout(cls: type[Envelope]) -> Layout:
     """Name, types on the wire, and whether it may be missing, of each field."""
     layout = _LAYOUTS.get(cls)
     if layout is None:
-        layout = tuple((field.name, _kinds(field.type), field.default is not MISSING) for field in fields(cls))
+        layout = tuple((known.name, _kinds(known.type), known.default is not MISSING) for known in fields(cls))
         _LAYOUTS[cls] = layout
     return layout
 
@@ -112,6 +130,10 @@ class CallEnvelope(Envelope):
     """Milliseconds since 1970 (UTC) at which the gateway received the frame."""
     violation_kind: str | None = None
     violation: str | None = None
+    certificate_name: str | None = None
+    """The common name of the client certificate that the session was let in with, if any."""
+    signed_by: str | None = None
+    """The thumbprint of the key whose signature over the message was verified, if it was signed."""
 
     def __post_init__(self) -> None:
         if type(self.version) is not Version:  # text, as it came off the wire
@@ -139,6 +161,8 @@ class ReplyEnvelope(Envelope):
     payload: bytes = b"{}"
     error_kind: str | None = None
     description: str = ""
+    close: bool = False
+    """The gateway is to end the session once this is sent (close code 1008)."""
 
     def __post_init__(self) -> None:
         if self.error_kind is not None:
@@ -208,7 +232,7 @@ class OutcomeEnvelope(Envelope):
 
 @dataclass(frozen=True, slots=True)
 class AdmissionQuery(Envelope):
-    """A gateway asks whether an identity may connect (registration policy `closed`)."""
+    """A gateway asks what is on record about an identity that wants to connect."""
 
     TYPE: ClassVar[str] = "admission-query"
 
@@ -218,12 +242,58 @@ class AdmissionQuery(Envelope):
 
 @dataclass(frozen=True, slots=True)
 class AdmissionVerdict(Envelope):
-    """The answer to an AdmissionQuery."""
+    """The answer to an AdmissionQuery: the record by which the gateway itself judges each handshake.
+
+    It holds salted hashes and public keys, never a password. `repr` leaves the hashes out all the same.
+    """
 
     TYPE: ClassVar[str] = "admission-verdict"
 
     identity: str
     known: bool
+    profile: int = 0
+    """The security profile on record, 0 to 3: nothing below it is let in (OCPP 2.0.1 part 2, A05)."""
+    target_profile: int | None = None
+    """A higher profile that the charge point was told to take: a gateway reports when it has come with it."""
+    keys: tuple[str, ...] = field(default=(), repr=False)
+    """Its passwords as `contracts.credentials.StoredKey` writes them: the one in force, and those it may have taken."""
+    certificate_name: str = ""
+    """What its client certificate is issued to, if that is not the identity (2.x: its serial number, A00.FR.405)."""
+    vendor: str = ""
+    model: str = ""
+    """As its last BootNotification told: validation policies go by them."""
+    message_policy: str = MessagePolicy.OFF
+    message_keys: tuple[str, ...] = ()
+    """Certificates or public keys (PEM) that its signed messages are verified with."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message_policy", MessagePolicy(self.message_policy))
+        if not 0 <= self.profile <= MOST_PROFILE:
+            raise ValueError("there is no such security profile")
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionNotice(Envelope):
+    """A gateway tells what a charge point has come in with: a new password, or a higher profile, is now in force."""
+
+    TYPE: ClassVar[str] = "admission-notice"
+
+    identity: str
+    gateway: str
+    profile: int
+    """The security profile of the session that was accepted."""
+    at_ms: int
+    key_id: str | None = None
+    """The password that it used, if it used one."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionChanged(Envelope):
+    """What is on record of an identity has changed: gateways forget what they know of it; without one, of all."""
+
+    TYPE: ClassVar[str] = "admission-changed"
+
+    identity: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

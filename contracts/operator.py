@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from contracts import topology
 from contracts.bodies import Body
 
 
@@ -24,6 +25,40 @@ class Operation(StrEnum):
     ADD_TOKEN = "add-token"  # noqa: S105 - an operation's name
     BLOCK_TOKEN = "block-token"  # noqa: S105
     TRANSACTIONS = "transactions"
+    SECURITY = "security"
+    SET_SECURITY = "set-security"
+    ROTATE_KEY = "rotate-key"
+    SET_KEY = "set-key"
+    RAISE_PROFILE = "raise-profile"
+    CERTIFICATES = "certificates"
+    RENEW_CERTIFICATE = "renew-certificate"
+    INSTALL_CERTIFICATE = "install-certificate"
+    DELETE_CERTIFICATE = "delete-certificate"
+    REFRESH_CERTIFICATES = "refresh-certificates"
+    METER_KEYS = "meter-keys"
+    ADD_METER_KEY = "add-meter-key"
+
+
+SECURITY_OPERATIONS = frozenset(
+    {
+        Operation.SECURITY,
+        Operation.SET_SECURITY,
+        Operation.ROTATE_KEY,
+        Operation.SET_KEY,
+        Operation.RAISE_PROFILE,
+        Operation.CERTIFICATES,
+        Operation.RENEW_CERTIFICATE,
+        Operation.INSTALL_CERTIFICATE,
+        Operation.DELETE_CERTIFICATE,
+        Operation.REFRESH_CERTIFICATES,
+    }
+)
+"""Served by authorization from the queue `ocpp.operator.security`; all others by the commands service."""
+
+
+def queue_of(operation: Operation) -> str:
+    """The queue, and routing key on `ocpp.services`, of whoever serves this operation."""
+    return topology.SECURITY if operation in SECURITY_OPERATIONS else topology.OPERATOR
 
 
 class OperatorRequest(Body):

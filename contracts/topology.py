@@ -34,6 +34,12 @@ FRAMES = "ocpp.frames"
 OPERATOR = "ocpp.operator"
 """The queue of operator requests; also its routing key on `ocpp.services`."""
 
+SECURITY = "ocpp.operator.security"
+"""The queue of operator requests about credentials and certificates; also its routing key on `ocpp.services`."""
+
+ADMISSION_CHANGED = "ocpp.admission.changed"
+"""The fanout by which gateways hear that what they know of a charge point is out of date."""
+
 ADMISSION_KEY = "admission"
 HASHED = "x-consistent-hash"
 """The exchange type of the plugin rabbitmq_consistent_hash_exchange, which comes with RabbitMQ but is off at first."""
@@ -156,6 +162,7 @@ def _bindings() -> tuple[Binding, ...]:
         Binding(SERVICES, jobs_queue(Service.FIRMWARE), jobs_queue(Service.FIRMWARE)),
         Binding(SERVICES, jobs_queue(Service.DIAGNOSTICS), jobs_queue(Service.DIAGNOSTICS)),
         Binding(SERVICES, OPERATOR, OPERATOR),
+        Binding(SERVICES, SECURITY, SECURITY),
     )
     # The key of a consistent-hash binding is its weight.
     shards = tuple(Binding(COMMANDS, queue, "1") for queue in COMMAND_QUEUES)
@@ -180,6 +187,7 @@ TOPOLOGY = Topology(
         Exchange(SERVICES, "direct"),
         Exchange(COMMANDS, HASHED),
         Exchange(SESSIONS, "fanout"),
+        Exchange(ADMISSION_CHANGED, "fanout"),
         Exchange(EVENTS, "topic"),
         Exchange(DEAD, "headers"),
     ),
@@ -192,6 +200,7 @@ TOPOLOGY = Topology(
         Queue(jobs_queue(Service.DIAGNOSTICS), _quorum()),
         Queue(admission_queue(), _quorum()),
         Queue(OPERATOR, _quorum()),
+        Queue(SECURITY, _quorum()),
         *(Queue(queue, _quorum(at_least_once=True, single=True)) for queue in COMMAND_QUEUES),
         Queue(UNDELIVERABLE_COMMANDS, _quorum()),
         Queue(PRESENCE, _quorum(single=True)),

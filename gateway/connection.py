@@ -18,6 +18,8 @@ from contracts.versions import Version
 from gateway import frames
 from gateway.frames import Phase
 from gateway.handshake import NO_UPGRADE, Accepted, Refused
+from gateway.peer import Peer
+from gateway.peer import Request as UpgradeRequest
 from gateway.session import Session
 
 HANDSHAKE_BYTES = 16 * 1024
@@ -38,7 +40,7 @@ class Front(Protocol):
     @property
     def accepting(self) -> bool: ...
     def connected(self, connection: "Connection") -> bool: ...
-    def requested(self, connection: "Connection", path: str, offered: Sequence[str]) -> None: ...
+    def requested(self, connection: "Connection", request: UpgradeRequest) -> None: ...
     def refused(self, refused: Refused) -> dict[str, str]: ...
     def text_received(self, connection: "Connection", session: Session, frame: bytes) -> None: ...
     def wait_for_room(self, connection: "Connection") -> None: ...
@@ -51,7 +53,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_abort_reason", "_backlog", "_front", "_held", "_missed", "_partial", "_paused", "_phase", "_request",
-        "_transport", "_writable", "_ws", "heard", "session",
+        "_transport", "_writable", "_ws", "heard", "peer", "session", "throttled",
     )  # fmt: skip
 
     def __init__(self, front: Front) -> None:
@@ -71,6 +73,10 @@ class Connection(asyncio.Protocol):
         self.heard = True
         """Any byte since the last keepalive sweep."""
         self.session: Session | None = None
+        self.throttled = False
+        """Set by the edge while the session has used up its rate; call `resume` once it has some again."""
+        self.peer = Peer("")
+        """Known from the request on; before that there is only `remote`."""
 
     def __repr__(self) -> str:
         return f"<Connection {self._phase.name} paused={self._paused} writable={self._writable} {self.session!r}>"
@@ -228,6 +234,11 @@ class Connection(asyncio.Protocol):
 
     # reading
 
+    def _peer(self) -> Peer:
+        name = self._transport.get_extra_info("peername")
+        tls = self._transport.get_extra_info("ssl_object") is not None
+        return Peer(name[0], name[1], tls) if isinstance(name, tuple) else Peer("", tls=tls)
+
     def _read_request(self, data: bytes) -> None:
         """Collect the request's head; what follows it stays unparsed until the verdict."""
         self._held += data
@@ -251,7 +262,17 @@ class Connection(asyncio.Protocol):
             return
         self._request = cast("Request", events[0])
         self._phase = Phase.VERDICT
-        self._front.requested(self, self._request.path, self._request.headers.get_all("Sec-WebSocket-Protocol"))
+        headers = self._request.headers
+        self.peer = self._peer()
+        self._front.requested(
+            self,
+            UpgradeRequest(
+                self._request.path,
+                tuple(headers.get_all("Sec-WebSocket-Protocol")),
+                self.peer,
+                next(iter(headers.get_all("Authorization")), None),
+            ),
+        )
         if self._phase is Phase.VERDICT:
             self._pause()
 
@@ -328,7 +349,9 @@ class Connection(asyncio.Protocol):
 
     def _has_room(self) -> bool:
         session = self.session
-        return self._writable and self._front.accepting and session is not None and session.wants_reading
+        if self.throttled or session is None:
+            return False
+        return self._writable and self._front.accepting and session.wants_reading
 
     def _pause(self) -> None:
         if self._phase in {Phase.OPEN, Phase.VERDICT}:

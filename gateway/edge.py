@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from contracts.envelope import CommandEnvelope, ReplyEnvelope
 from contracts.frame_log import Direction
@@ -20,6 +20,7 @@ from gateway.frame_log import FrameLog
 from gateway.handshake import Accepted, Refused
 from gateway.journal import Journal
 from gateway.outcomes import Outcomes
+from gateway.peer import Request
 from gateway.registration import Registrations, Standing
 from gateway.registry import Registry
 from gateway.relay import Relay
@@ -117,10 +118,10 @@ class Edge:
         self._handshakes.add(connection, self.clock.now())
         return True
 
-    def requested(self, connection: Connection, path: str, offered: Sequence[str]) -> None:
-        verdict = handshake.decide(path, offered, self.settings.endpoint_path)
+    def requested(self, connection: Connection, request: Request) -> None:
+        verdict = handshake.decide(request.path, request.subprotocols, self.settings.endpoint_path)
         if isinstance(verdict, Refused):
-            self._refuse(connection, verdict, path=path.partition("?")[0][:200])
+            self._refuse(connection, verdict, path=request.path.partition("?")[0][:200])
         elif (unavailable := self.unavailable(verdict.identity)) is not None:
             self._refuse(connection, unavailable, identity=verdict.identity)
         elif self.settings.registration is Registration.OPEN:

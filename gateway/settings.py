@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from contracts.process.settings import ProcessSettings
+from gateway.admission_settings import AdmissionSettings
 from gateway.masking import Masking
+from gateway.tls_settings import TlsSettings
+from gateway.validation_settings import ValidationSettings
 
 
 class Validation(StrEnum):
@@ -40,7 +42,7 @@ def _is_http_url(url: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(host) and not parts.query and not parts.fragment
 
 
-class GatewaySettings(ProcessSettings):
+class GatewaySettings(TlsSettings, AdmissionSettings, ValidationSettings):
     """Everything an operator can set on a gateway."""
 
     gateway_id: str = Field(

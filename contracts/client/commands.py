@@ -21,7 +21,7 @@ from contracts.commands import CommandOutcome, CommandReceipt, CommandRequest, R
 from contracts.envelope import OutcomeKind
 from contracts.errors import BodyError, LinkDownError, NoAnswerError, RefusedError
 from contracts.identity import MAX_BYTES
-from contracts.operator import Operation, OperatorAnswer, OperatorRequest
+from contracts.operator import Operation, OperatorAnswer, OperatorRequest, queue_of
 
 SERVICE_GRACE_S = 3.0
 """The commands service says `unknown` this long after the deadline at the latest."""
@@ -154,9 +154,9 @@ class CommandClient:
     ) -> OperatorAnswer:
         """Ask the commands service about its records, or change them; raises NoAnswerError when it says nothing."""
         request = OperatorRequest(operation=operation, arguments=arguments or {})
-        answer = await self._insist(topology.SERVICES, topology.OPERATOR, request, timeout_s=timeout_s)
+        answer = await self._insist(topology.SERVICES, queue_of(operation), request, timeout_s=timeout_s)
         if isinstance(answer, Lost):
-            raise NoAnswerError(f"the commands service cannot be reached: {_WHY[answer][2]}")
+            raise NoAnswerError(f"the service cannot be reached: {_WHY[answer][2]}")
         return _read(OperatorAnswer, answer)
 
     def events(

@@ -250,6 +250,7 @@ meter_samples = Table(
     Column("normal_value", Double),  # in normal_unit: Wh, W, varh, var, VA, A, V, Celsius, Percent, Hz
     _text("normal_unit", default=""),
     Column("signed_value", Json),
+    Column("signature", PlainText),  # verified, or why not; NULL: not signed
     Column("received_at", UtcTime, nullable=False),
     _text("flags", default=""),
     Index("ix_meter_samples_transaction", "identity", "transaction_ref", "sampled_at"),
