@@ -1,5 +1,7 @@
 """Fixtures for every test; they live in tests/support."""
 
+from typing import Any
+
 import pytest
 from hypothesis import settings
 
@@ -17,6 +19,7 @@ from tests.support.nodes import (
     rabbit,
     sqlite_database_url,
 )
+from tests.support.scheduling import HouseScheduling, in_turn
 
 __all__ = [
     "_no_task_is_left",
@@ -40,15 +43,11 @@ settings.load_profile("house")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group what shares a running system or a file, and begin with what takes longest.
+    """The same in every process, or xdist would refuse."""
+    in_turn(items)
 
-    Else several processes would start the same system again and again, and one would wait for the other at the end.
-    """
-    items.sort(key=lambda item: not item.nodeid.startswith(("tests/system/", "tests/conformance/")))
-    for item in items:
-        live = (
-            item.callspec.params.get("live")
-            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-            else None
-        )
-        item.add_marker(pytest.mark.xdist_group(f"live {live}" if live else str(item.path)))
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> HouseScheduling:
+    """Whatever --dist says."""
+    return HouseScheduling(config, log)

@@ -27,8 +27,8 @@ step 'mypy' "$bin/mypy"
 step 'lint-imports' "$bin/lint-imports"
 if [ "${1:-}" != --lint-only ]; then
   rm -f .dev/figures.txt
-  # in the groups and the order of tests/conftest.py
-  step 'pytest' "$bin/pytest" -n "${TEST_PROCESSES:-2}" --dist loadgroup --no-loadscope-reorder "$@"
+  # in the groups and the order of tests/support/scheduling.py
+  step 'pytest' "$bin/pytest" -n "${TEST_PROCESSES:-2}" --dist loadscope --no-loadscope-reorder "$@"
   [ ! -f .dev/figures.txt ] || { printf '\n== figures that tests have noted\n'; cat .dev/figures.txt; }
 fi
 printf '\n%s' "$summary"
