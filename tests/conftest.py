@@ -9,6 +9,8 @@ from tests.support.leaks import _no_task_is_left, tasks_have_owners
 from tests.support.nodes import (
     amqp_url,
     database_url,
+    delete_vhost,
+    drop_database,
     empty_database_url,
     migrated_postgres,
     migrated_sqlite,
@@ -25,6 +27,8 @@ __all__ = [
     "_no_task_is_left",
     "amqp_url",
     "database_url",
+    "delete_vhost",
+    "drop_database",
     "empty_database_url",
     "migrated_postgres",
     "migrated_sqlite",

@@ -4,12 +4,14 @@ A missing server is an error and never a skip. AMQP_URL (with AMQP_MANAGEMENT_UR
 (its role needs CREATEDB) stand for servers that run already.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -29,11 +31,30 @@ from tools.nodes import (
 from tools.nodes.sql import SqlAdmin
 
 SQLITE_FILE = "ocpp.db"
-STATE = Path(__file__).parents[2] / ".dev" / "test"
+_LEAST_FREE_BYTES = 4 * 1024**3
+
+
+def _state() -> Path:
+    """Where the nodes' data are: in memory where there is room, as a test's tables and queues outlive no test.
+
+    Quorum queues write each declaration, and each message, through to the disk before they answer. A killed process
+    loses nothing that it has written to memory either.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own in it
+    folder = memory / f"ocpp-tests-{os.getuid()}"
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(memory).free >= _LEAST_FREE_BYTES:
+            folder.mkdir(mode=0o711, exist_ok=True)  # the user postgres passes through it
+            if folder.stat().st_uid == os.getuid():
+                return folder
+    return Path(__file__).parents[2] / ".dev" / "test"
+
+
+STATE = _state()
 
 
 def state_dir(purpose: str) -> Path:
-    """Return a path below .dev/test that nobody else uses, not yet made; what dead sessions left there is swept."""
+    """Return a path that nobody else uses, not yet made; what dead sessions left beside it is swept."""
     for left in STATE.glob("*-*-*"):
         owner = left.name.rsplit("-", 2)[1]
         if owner.isdigit() and not psutil.pid_exists(int(owner)):
@@ -52,13 +73,29 @@ def rabbit() -> Iterator[Broker]:
         broker.discard()
 
 
+@contextlib.contextmanager
+def _in_the_background(delete: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
+    """Delete while the next test runs; what could not be deleted is an error at the end of the session."""
+    deletions: list[Future[None]] = []
+    with ThreadPoolExecutor(1) as thread:
+        yield lambda name: deletions.append(thread.submit(delete, name))
+    for deletion in deletions:
+        deletion.result()
+
+
+@pytest.fixture(scope="session")
+def delete_vhost(rabbit: Broker) -> Iterator[Callable[[str], None]]:
+    """Hundreds of vhosts would slow the broker down, but nobody need wait for the end of one."""
+    with _in_the_background(rabbit.delete_vhost) as delete:
+        yield delete
+
+
 @pytest.fixture
-def amqp_url(rabbit: Broker) -> Iterator[str]:
+def amqp_url(rabbit: Broker, delete_vhost: Callable[[str], None]) -> Iterator[str]:
     """An empty vhost of the session's broker, deleted after the test."""
     vhost = f"test-{uuid.uuid4().hex[:12]}"
-    url = rabbit.create_vhost(vhost)
-    yield url
-    rabbit.delete_vhost(vhost)
+    yield rabbit.create_vhost(vhost)
+    delete_vhost(vhost)
 
 
 @pytest.fixture
@@ -85,13 +122,18 @@ def postgres() -> Iterator[Database]:
         server.discard()
 
 
+@pytest.fixture(scope="session")
+def drop_database(postgres: Database) -> Iterator[Callable[[str], None]]:
+    with _in_the_background(postgres.drop_database) as drop:
+        yield drop
+
+
 @pytest.fixture
-def postgres_url(postgres: Database) -> Iterator[str]:
+def postgres_url(postgres: Database, drop_database: Callable[[str], None]) -> Iterator[str]:
     """An empty database of the session's server, dropped after the test."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    url = postgres.create_database(name)
-    yield url
-    postgres.drop_database(name)
+    yield postgres.create_database(name)
+    drop_database(name)
 
 
 @pytest.fixture
@@ -121,8 +163,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield request.getfixturevalue("sqlite_database_url")
         return
     admin, name = SqlAdmin(request.getfixturevalue("postgres").url), f"test_{uuid.uuid4().hex[:12]}"
+    drop: Callable[[str], None] = request.getfixturevalue("drop_database")
     yield admin.create_database(name, template=request.getfixturevalue("migrated_postgres"))
-    admin.drop_database(name)
+    drop(name)
 
 
 @pytest.fixture
