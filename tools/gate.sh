@@ -27,10 +27,10 @@ step 'mypy' "$bin/mypy"
 step 'lint-imports' "$bin/lint-imports"
 if [ "${1:-}" != --lint-only ]; then
   rm -f .dev/figures.txt
-  # Tests start our own commands some two hundred times: compiling their modules each time takes most of a minute.
+  # Tests start our own commands again and again; each start would compile modules for a quarter of a second.
   export PYTHONDONTWRITEBYTECODE=
   # in the groups and the order of tests/support/scheduling.py
-  step 'pytest' "$bin/pytest" -n "${TEST_PROCESSES:-3}" --dist loadscope --no-loadscope-reorder "$@"
+  step 'pytest' "$bin/pytest" -n "${TEST_PROCESSES:-2}" --dist loadscope --no-loadscope-reorder "$@"
   [ ! -f .dev/figures.txt ] || { printf '\n== figures that tests have noted\n'; cat .dev/figures.txt; }
 fi
 printf '\n%s' "$summary"
