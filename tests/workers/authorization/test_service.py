@@ -81,11 +81,6 @@ async def world(amqp_url, database_url, **settings) -> Any:
             yield caller, store
 
 
-@pytest.fixture
-def sqlite_url(tmp_path) -> Any:
-    return f"sqlite+aiosqlite:///{tmp_path}/ocpp.db"
-
-
 def body(reply) -> Any:
     assert reply.error is None, reply.description
     return orjson.loads(reply.payload)
@@ -107,8 +102,8 @@ async def test_a_boot_is_stored_and_answered_with_time_and_interval(amqp_url, da
         assert (row["iccid"], row["ocpp_version"]) == ("NUL\ufffd", "1.6")
 
 
-async def test_a_pending_charge_point_may_only_boot_until_the_rules_let_it_in(amqp_url, sqlite_url):
-    async with world(amqp_url, sqlite_url) as (caller, store):
+async def test_a_pending_charge_point_may_only_boot_until_the_rules_let_it_in(amqp_url, sqlite_database_url):
+    async with world(amqp_url, sqlite_database_url) as (caller, store):
         prototype = {**BOOT, "chargePointModel": "Prototype 1"}
         assert body(await caller.call("BootNotification", prototype))["status"] == "Pending"
         refused = await caller.call("Heartbeat", {})
@@ -120,20 +115,20 @@ async def test_a_pending_charge_point_may_only_boot_until_the_rules_let_it_in(am
         assert (await charge_point(store, "CP-1"))["last_heartbeat_at"] is not None
 
 
-async def test_an_accepted_charge_point_that_boots_into_rejection_is_not_heard_any_more(amqp_url, sqlite_url):
-    async with world(amqp_url, sqlite_url) as (caller, _):
+async def test_an_accepted_charge_point_that_boots_into_rejection_is_not_heard_any_more(amqp_url, sqlite_database_url):
+    async with world(amqp_url, sqlite_database_url) as (caller, _):
         body(await caller.call("Heartbeat", {}))
         assert body(await caller.call("BootNotification", {**BOOT, "firmwareVersion": "0.9"}))["status"] == "Rejected"
         assert (await caller.call("Heartbeat", {})).error is ErrorKind.SECURITY
 
 
-async def test_a_persons_word_goes_before_the_rules(amqp_url, sqlite_url):
-    async with world(amqp_url, sqlite_url) as (caller, _):
+async def test_a_persons_word_goes_before_the_rules(amqp_url, sqlite_database_url):
+    async with world(amqp_url, sqlite_database_url) as (caller, _):
         assert body(await caller.call("BootNotification", BOOT, identity="BANNED"))["status"] == "Rejected"
 
 
-async def test_under_the_closed_policy_only_charge_points_on_record_are_heard(amqp_url, sqlite_url):
-    async with world(amqp_url, sqlite_url, registration="closed") as (caller, store):
+async def test_under_the_closed_policy_only_charge_points_on_record_are_heard(amqp_url, sqlite_database_url):
+    async with world(amqp_url, sqlite_database_url, registration="closed") as (caller, store):
         assert body(await caller.call("BootNotification", BOOT, identity="KNOWN"))["status"] == "Accepted"
         assert body(await caller.call("BootNotification", BOOT, identity="STRANGER"))["status"] == "Rejected"
         stranger = await caller.call("Heartbeat", {}, identity="STRANGER")
@@ -141,8 +136,8 @@ async def test_under_the_closed_policy_only_charge_points_on_record_are_heard(am
         assert await charge_point(store, "STRANGER") is None
 
 
-async def test_admission_is_answered_from_the_store(amqp_url, sqlite_url):
-    async with world(amqp_url, sqlite_url, registration="closed") as (caller, _):
+async def test_admission_is_answered_from_the_store(amqp_url, sqlite_database_url):
+    async with world(amqp_url, sqlite_database_url, registration="closed") as (caller, _):
         verdicts = {}
         caller.delivered = lambda delivery: (
             verdicts.update({delivery.correlation_id: delivery.body}) if delivery.correlation_id else None
@@ -164,16 +159,16 @@ async def test_admission_is_answered_from_the_store(amqp_url, sqlite_url):
     }
 
 
-async def test_an_admission_query_that_cannot_be_read_is_dead_lettered_at_once(amqp_url, sqlite_url):
-    async with world(amqp_url, sqlite_url) as (caller, _):
+async def test_an_admission_query_that_cannot_be_read_is_dead_lettered_at_once(amqp_url, sqlite_database_url):
+    async with world(amqp_url, sqlite_database_url) as (caller, _):
         caller.link.publish(topology.SERVICES, topology.ADMISSION_KEY, b"what", reply_to=caller.link.reply_queue)
         await until(lambda: caller.dead)
         assert (caller.dead[0].body, caller.replies) == (b"what", {})
 
 
 @pytest.mark.parametrize("payload", [{}, {"chargePointVendor": "x"}, {"chargePointModel": "x"}])
-async def test_a_boot_without_vendor_or_model_is_refused_in_the_gateways_words(amqp_url, sqlite_url, payload):
-    async with world(amqp_url, sqlite_url) as (caller, _):
+async def test_a_boot_without_vendor_or_model_is_refused_in_the_gateways_words(amqp_url, sqlite_database_url, payload):
+    async with world(amqp_url, sqlite_database_url) as (caller, _):
         reply = await caller.call("BootNotification", payload, violation=("TypeConstraintViolation", "the gateway's"))
         assert (reply.error, reply.description) == (ErrorKind.TYPE, "the gateway's")
         assert (await caller.call("BootNotification", payload)).error is ErrorKind.OCCURRENCE
@@ -183,8 +178,8 @@ async def test_a_boot_without_vendor_or_model_is_refused_in_the_gateways_words(a
     ("tag", "status"),
     [("Demo-Tag", "Accepted"), ("DEMO-TAG", "Accepted"), ("BLOCKED", "Blocked"), ("OLD", "Expired"), ("x", "Invalid")],
 )
-async def test_a_token_is_judged_alike_in_every_version(amqp_url, sqlite_url, tag, status):
-    async with world(amqp_url, sqlite_url) as (caller, store):
+async def test_a_token_is_judged_alike_in_every_version(amqp_url, sqlite_database_url, tag, status):
+    async with world(amqp_url, sqlite_database_url) as (caller, store):
         info = body(await caller.call("Authorize", {"idTag": tag}))["idTagInfo"]
         assert info["status"] == status
         payload = {"idToken": {"idToken": tag, "type": "ISO14443"}}
@@ -198,8 +193,8 @@ async def test_a_token_is_judged_alike_in_every_version(amqp_url, sqlite_url, ta
         assert [row["status"] for row in rows] == [status] * 3
 
 
-async def test_a_token_that_charges_elsewhere_is_concurrent_but_may_stop_here(amqp_url, sqlite_url):
-    async with world(amqp_url, sqlite_url) as (caller, store):
+async def test_a_token_that_charges_elsewhere_is_concurrent_but_may_stop_here(amqp_url, sqlite_database_url):
+    async with world(amqp_url, sqlite_database_url) as (caller, store):
         row = {"identity": "CP-2", "natural_key": "k", "ocpp_version": "1.6", "state": "active", "token_key": "busy"}
         async with store.transaction() as transaction:
             await transaction.run(tables.transactions.insert(), row)
@@ -208,15 +203,15 @@ async def test_a_token_that_charges_elsewhere_is_concurrent_but_may_stop_here(am
         assert (here["idTagInfo"]["status"], there["idTagInfo"]["status"]) == ("ConcurrentTx", "Accepted")
 
 
-async def test_no_authorization_is_accepted(amqp_url, sqlite_url):
-    async with world(amqp_url, sqlite_url) as (caller, _):
+async def test_no_authorization_is_accepted(amqp_url, sqlite_database_url):
+    async with world(amqp_url, sqlite_database_url) as (caller, _):
         payload = {"idToken": {"idToken": "", "type": "NoAuthorization"}}
         reply = body(await caller.call("Authorize", payload, version=Version.V201))
         assert reply == {"idTokenInfo": {"status": "Accepted"}}
 
 
-async def test_unknown_tokens_may_be_let_in(amqp_url, sqlite_url):
-    async with world(amqp_url, sqlite_url, unknown_tokens="accept") as (caller, _):
+async def test_unknown_tokens_may_be_let_in(amqp_url, sqlite_database_url):
+    async with world(amqp_url, sqlite_database_url, unknown_tokens="accept") as (caller, _):
         assert body(await caller.call("Authorize", {"idTag": "x"}))["idTagInfo"] == {"status": "Accepted"}
 
 
@@ -229,8 +224,8 @@ async def test_unknown_tokens_may_be_let_in(amqp_url, sqlite_url):
         ({"vendorId": "acme.deny", "messageId": "any"}, {"status": "Rejected"}),
     ],
 )
-async def test_data_transfer_is_answered_as_provisioned_and_kept(amqp_url, sqlite_url, payload, answer):
-    async with world(amqp_url, sqlite_url) as (caller, store):
+async def test_data_transfer_is_answered_as_provisioned_and_kept(amqp_url, sqlite_database_url, payload, answer):
+    async with world(amqp_url, sqlite_database_url) as (caller, store):
         for version in Version:
             assert body(await caller.call("DataTransfer", payload, version=version)) == answer
         rows = await all_rows(store, tables.data_transfers)
@@ -278,9 +273,9 @@ async def test_initial_configuration_is_pushed_after_acceptance_and_not_again(am
         assert len(caller.commands) == 1
 
 
-async def test_a_2x_station_is_told_by_set_variables(amqp_url, sqlite_url):
+async def test_a_2x_station_is_told_by_set_variables(amqp_url, sqlite_database_url):
     boot = {"reason": "PowerUp", "chargingStation": {"vendorName": "ACME", "model": "W"}}
-    async with world(amqp_url, sqlite_url) as (caller, store):
+    async with world(amqp_url, sqlite_database_url) as (caller, store):
         caller.answer_command = accept_command
         body(await caller.call("BootNotification", boot, version=Version.V201))
         assert (await pushes(store, "Accepted"))["key"] == "SmartChargingCtrlr.Enabled"

@@ -69,8 +69,10 @@ async def test_the_same_request_again_is_the_same_command(amqp_url, database_url
         ("CP-1", {"command_id": "no", "payload": []}, Reason.BAD_REQUEST),
     ],
 )
-async def test_what_cannot_be_taken_is_rejected_without_a_receipt(amqp_url, tmp_path, identity, change, reason):
-    async with world(amqp_url, f"sqlite+aiosqlite:///{tmp_path}/ocpp.db") as here:
+async def test_what_cannot_be_taken_is_rejected_without_a_receipt(
+    amqp_url, sqlite_database_url, identity, change, reason
+):
+    async with world(amqp_url, sqlite_database_url) as here:
         await here.held("CP-1", command_id="once")
         words = {"action": START[0], "payload": START[1], "command_id": "once", "within_s": 60, **change}
         outcome = await here.caller.command(identity, words.pop("action"), words.pop("payload"), tracked=True, **words)
@@ -158,9 +160,8 @@ async def test_what_was_not_sent_is_held_and_sent_to_the_next_session(amqp_url, 
         assert outcome.session == gateway.sessions["CP-1"].session
 
 
-async def test_while_the_store_is_away_requests_wait_and_direct_commands_do_not(amqp_url, tmp_path):
-    url = f"sqlite+aiosqlite:///{tmp_path}/ocpp.db"
-    async with world(amqp_url, url) as here, gateway_on(amqp_url, "CP-1", "CP-2") as gateway:
+async def test_while_the_store_is_away_requests_wait_and_direct_commands_do_not(amqp_url, sqlite_database_url):
+    async with world(amqp_url, sqlite_database_url) as here, gateway_on(amqp_url, "CP-1", "CP-2") as gateway:
         assert (await here.caller.command("CP-2")).ok  # its shard is known
         store = here.store
         real, away = store.transaction, True

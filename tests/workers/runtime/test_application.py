@@ -56,22 +56,22 @@ async def test_calls_of_many_charge_points_are_committed_together_and_each_answe
 
 
 @pytest.mark.parametrize("action", ["ReportChargingProfiles", "NotifyEVChargingNeeds"])
-async def test_an_action_that_comes_later_is_not_supported_by_name(amqp_url, tmp_path, action):
-    async with world(amqp_url, f"sqlite+aiosqlite:///{tmp_path}/ocpp.db") as (caller, _, _):
+async def test_an_action_that_comes_later_is_not_supported_by_name(amqp_url, sqlite_database_url, action):
+    async with world(amqp_url, sqlite_database_url) as (caller, _, _):
         reply = await caller.call(action, {}, version=Version.V201)
         assert (reply.error, action in reply.description) == (ErrorKind.NOT_SUPPORTED, True)
 
 
-async def test_an_unknown_action_in_a_service_queue_is_not_implemented(amqp_url, tmp_path):
-    async with world(amqp_url, f"sqlite+aiosqlite:///{tmp_path}/ocpp.db") as (caller, _, _):
+async def test_an_unknown_action_in_a_service_queue_is_not_implemented(amqp_url, sqlite_database_url):
+    async with world(amqp_url, sqlite_database_url) as (caller, _, _):
         # The topology binds known actions only, so publish to the queue itself.
         body = CALL_WITH_UNKNOWN_ACTION
         caller.link.publish("", "ocpp.calls.metering", body, correlation_id="x:1", reply_to=caller.link.reply_queue)
         assert (await caller.reply_to("x:1")).error is ErrorKind.NOT_IMPLEMENTED
 
 
-async def test_a_body_that_is_no_envelope_is_dead_lettered_at_once(amqp_url, tmp_path):
-    async with world(amqp_url, f"sqlite+aiosqlite:///{tmp_path}/ocpp.db") as (caller, _, _):
+async def test_a_body_that_is_no_envelope_is_dead_lettered_at_once(amqp_url, sqlite_database_url):
+    async with world(amqp_url, sqlite_database_url) as (caller, _, _):
         caller.publish_body(Version.V16, "MeterValues", b"\xc1 no msgpack", "bad:1")
         await until(lambda: caller.dead)
         assert caller.dead[0].body == b"\xc1 no msgpack"
@@ -107,26 +107,24 @@ async def test_a_handler_that_always_raises_spoils_no_other_call_and_is_dead_let
     assert len(caller.replies) == 2
 
 
-async def test_a_poisoned_call_that_is_no_billing_data_gets_an_error_at_the_end(amqp_url, tmp_path):
+async def test_a_poisoned_call_that_is_no_billing_data_gets_an_error_at_the_end(amqp_url, sqlite_database_url):
     async def poison(call, store) -> Any:
         raise KeyError(call.action)
 
-    url = f"sqlite+aiosqlite:///{tmp_path}/ocpp.db"
-    async with world(amqp_url, url, authorization, with_handler("Heartbeat", poison)) as (caller, _, _):
+    async with world(amqp_url, sqlite_database_url, authorization, with_handler("Heartbeat", poison)) as (caller, _, _):
         assert (await caller.call("Heartbeat", {})).error is ErrorKind.INTERNAL
         await until(lambda: caller.dead)
 
 
-async def test_a_reply_that_its_schema_refuses_is_never_sent(amqp_url, tmp_path):
+async def test_a_reply_that_its_schema_refuses_is_never_sent(amqp_url, sqlite_database_url):
     async def wrong(call, store) -> Any:
         return Answer({"currentTime": "now"})
 
-    url = f"sqlite+aiosqlite:///{tmp_path}/ocpp.db"
-    async with world(amqp_url, url, authorization, with_handler("Heartbeat", wrong)) as (caller, _, _):
+    async with world(amqp_url, sqlite_database_url, authorization, with_handler("Heartbeat", wrong)) as (caller, _, _):
         assert (await caller.call("Heartbeat", {})).error is ErrorKind.INTERNAL
 
 
-async def test_while_the_database_is_away_calls_wait_and_nothing_is_dead_lettered(amqp_url, tmp_path):
+async def test_while_the_database_is_away_calls_wait_and_nothing_is_dead_lettered(amqp_url, sqlite_database_url):
     away = True
     failures = 0
     definition = metering(worker_settings(amqp_url))
@@ -139,9 +137,8 @@ async def test_while_the_database_is_away_calls_wait_and_nothing_is_dead_lettere
             raise StoreUnavailableError("gone")
         return await start(call, store)
 
-    url = f"sqlite+aiosqlite:///{tmp_path}/ocpp.db"
     alter = with_handler("StartTransaction", sometimes)
-    async with world(amqp_url, url, alter=alter, retry_max_seconds=0.02) as (caller, store, _):
+    async with world(amqp_url, sqlite_database_url, alter=alter, retry_max_seconds=0.02) as (caller, store, _):
         sent = caller.publish("StartTransaction", START)
         await until(lambda: failures > 3 * HANDLER_TRIES)
         assert not caller.replies
@@ -197,9 +194,10 @@ async def test_stopping_finishes_what_is_in_hand(amqp_url, database_url):
         assert len(await all_rows(store, tables.transactions)) == 200
 
 
-async def test_billing_data_of_a_charge_point_not_on_record_is_stored_confirmed_and_parked(amqp_url, tmp_path):
-    url = f"sqlite+aiosqlite:///{tmp_path}/ocpp.db"
-    async with world(amqp_url, url, registration="closed") as (caller, store, _):
+async def test_billing_data_of_a_charge_point_not_on_record_is_stored_confirmed_and_parked(
+    amqp_url, sqlite_database_url
+):
+    async with world(amqp_url, sqlite_database_url, registration="closed") as (caller, store, _):
         assert (await caller.call("StartTransaction", START)).error is None
         assert len(await all_rows(store, tables.transactions)) == 1
         (parked,) = await all_rows(store, tables.parked_messages)
@@ -207,7 +205,7 @@ async def test_billing_data_of_a_charge_point_not_on_record_is_stored_confirmed_
         assert not await all_rows(store, tables.charge_points)
 
 
-async def test_a_send_is_handled_and_never_answered(amqp_url, tmp_path):
+async def test_a_send_is_handled_and_never_answered(amqp_url, sqlite_database_url):
     heard = []
 
     async def periodic(call, store) -> Any:
@@ -216,8 +214,7 @@ async def test_a_send_is_handled_and_never_answered(amqp_url, tmp_path):
 
     action = "NotifyPeriodicEventStream"
     definition = ServiceDefinition(Service.DIAGNOSTICS, {(Version.V21, action): periodic})
-    url = f"sqlite+aiosqlite:///{tmp_path}/ocpp.db"
-    async with world(amqp_url, url, lambda _: definition) as (caller, _, _):
+    async with world(amqp_url, sqlite_database_url, lambda _: definition) as (caller, _, _):
         caller.publish(action, {"id": 1}, version=Version.V21, reply=False)
         await until(lambda: heard)
         assert not caller.replies

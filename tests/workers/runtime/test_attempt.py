@@ -22,8 +22,8 @@ from workers.store.provisioning import apply_plan, read_plan
 TOKENS = f'[[tokens]]\nid_token = "A"\nexpires = {(NOW + timedelta(seconds=60)).isoformat()}'
 
 
-async def test_a_call_that_waited_is_answered_by_the_time_it_is_now(tmp_path):
-    async with migrated_store(f"sqlite+aiosqlite:///{tmp_path}/ocpp.db") as store:
+async def test_a_call_that_waited_is_answered_by_the_time_it_is_now(sqlite_database_url):
+    async with migrated_store(sqlite_database_url) as store:
         async with store.transaction() as transaction:
             await apply_plan(transaction, read_plan(TOKENS), NOW)
         later = NOW + timedelta(seconds=60)
@@ -37,12 +37,12 @@ async def test_a_call_that_waited_is_answered_by_the_time_it_is_now(tmp_path):
 
 
 @pytest.mark.parametrize("depth", [190, 240, 255, 1000])
-async def test_billing_data_is_stored_and_confirmed_however_deep_it_is_nested(tmp_path, depth):
+async def test_billing_data_is_stored_and_confirmed_however_deep_it_is_nested(sqlite_database_url, depth):
     deep = '{"a":[' * (depth // 2) + "1" + "]}" * (depth // 2)
     data = f'{{"transactionId":-1,"meterStop":5,"timestamp":"2026-05-01T11:00:00Z","transactionData":[{deep}]}}'
     frame = f'[2,"1","StopTransaction",{data}]'.encode()
     envelope = CallEnvelope("CP-1", Version.V16, "g", "s", 1, "1", "StopTransaction", frame, 0)
-    async with migrated_store(f"sqlite+aiosqlite:///{tmp_path}/ocpp.db") as store:
+    async with migrated_store(sqlite_database_url) as store:
         attempt = CallAttempt(metering(WorkerSettings()), store, RegistrationGate(create_unknown=True), lambda: NOW)
         (answer,) = (await attempt.run([Work(Delivery("", ""), 1, incoming(envelope, NOW, NOW))])).answers
         (parked,) = await all_rows(store, tables.parked_messages)

@@ -61,11 +61,11 @@ def soon(seconds=20.0) -> Any:
 
 
 @asynccontextmanager
-async def commander_on(amqp_url, tmp_path, **settings) -> Any:
+async def commander_on(amqp_url, sqlite_database_url, **settings) -> Any:
     config = worker_settings(amqp_url, **settings)
     definition = ServiceDefinition(Service.AUTHORIZATION, {})
     async with (
-        migrated_store(f"sqlite+aiosqlite:///{tmp_path}/ocpp.db") as store,
+        migrated_store(sqlite_database_url) as store,
         serving(definition, config, store) as application,
     ):
         desk = CommandsService(amqp_url)
@@ -78,8 +78,8 @@ async def commander_on(amqp_url, tmp_path, **settings) -> Any:
             await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_a_command_brings_its_outcome(amqp_url, tmp_path):
-    async with commander_on(amqp_url, tmp_path) as (commander, desk):
+async def test_a_command_brings_its_outcome(amqp_url, sqlite_database_url):
+    async with commander_on(amqp_url, sqlite_database_url) as (commander, desk):
         desk.answering = {"payload": {"a": 1}, "gateway": "gw-1"}
         outcome = await commander.send("CP-1", "Reset", {"type": "Soft"}, soon(), command_id="c-1", session="s-1")
         assert (outcome.kind, outcome.payload, outcome.gateway) == (OutcomeKind.RESULT, b'{"a":1}', "gw-1")
@@ -99,15 +99,17 @@ async def test_a_command_brings_its_outcome(amqp_url, tmp_path):
         (OutcomeKind.REJECTED, Reason.QUEUE_FULL, "gw-1"),
     ],
 )
-async def test_an_outcome_names_a_gateway_only_when_it_is_that_gateways_word(amqp_url, tmp_path, kind, reason, gateway):
-    async with commander_on(amqp_url, tmp_path) as (commander, desk):
+async def test_an_outcome_names_a_gateway_only_when_it_is_that_gateways_word(
+    amqp_url, sqlite_database_url, kind, reason, gateway
+):
+    async with commander_on(amqp_url, sqlite_database_url) as (commander, desk):
         desk.answering = {"outcome": kind, "reason": reason, "gateway": "gw-1"}
         outcome = await commander.send("CP-1", "Reset", {}, soon())
         assert (outcome.kind, outcome.error_code, outcome.gateway) == (kind, reason, gateway)
 
 
-async def test_a_call_error_brings_its_code_and_details(amqp_url, tmp_path):
-    async with commander_on(amqp_url, tmp_path) as (commander, desk):
+async def test_a_call_error_brings_its_code_and_details(amqp_url, sqlite_database_url):
+    async with commander_on(amqp_url, sqlite_database_url) as (commander, desk):
         desk.answering = {
             "outcome": OutcomeKind.CALL_ERROR, "reason": Reason.CALL_ERROR, "gateway": "gw-1",
             "error_code": "NotSupported", "error_details": {"a": 1},
@@ -116,23 +118,23 @@ async def test_a_call_error_brings_its_code_and_details(amqp_url, tmp_path):
         assert (outcome.error_code, outcome.details) == ("NotSupported", b'{"a":1}')
 
 
-async def test_silence_ends_soon_after_the_deadline(amqp_url, tmp_path, monkeypatch):
+async def test_silence_ends_soon_after_the_deadline(amqp_url, sqlite_database_url, monkeypatch):
     monkeypatch.setattr(commands, "OUTCOME_LAG_S", 0.1)
-    async with commander_on(amqp_url, tmp_path) as (commander, _):
+    async with commander_on(amqp_url, sqlite_database_url) as (commander, _):
         outcome = await commander.send("CP-1", "Reset", {}, soon(0.1))
         assert (outcome.kind, outcome.gateway) == (OutcomeKind.TIMEOUT, "")
         assert (await commander.send("CP-1", "Reset", {}, soon(-1))).kind is OutcomeKind.EXPIRED
 
 
-async def test_a_command_that_no_queue_takes_certainly_was_not_sent(amqp_url, tmp_path, monkeypatch):
-    async with commander_on(amqp_url, tmp_path) as (commander, _):
+async def test_a_command_that_no_queue_takes_certainly_was_not_sent(amqp_url, sqlite_database_url, monkeypatch):
+    async with commander_on(amqp_url, sqlite_database_url) as (commander, _):
         monkeypatch.setattr(topology, "COMMANDS", topology.GATEWAYS)
         outcome = await commander.send("CP-1", "Reset", {}, soon())
         assert (outcome.kind, outcome.error_code) == (OutcomeKind.OFFLINE, commands.NOT_TAKEN)
 
 
-async def test_commands_beyond_the_bound_wait_their_turn(amqp_url, tmp_path):
-    async with commander_on(amqp_url, tmp_path, commands_outstanding=2) as (commander, desk):
+async def test_commands_beyond_the_bound_wait_their_turn(amqp_url, sqlite_database_url):
+    async with commander_on(amqp_url, sqlite_database_url, commands_outstanding=2) as (commander, desk):
         sent = [asyncio.create_task(commander.send("CP-1", "Reset", {}, soon())) for _ in range(5)]
         await until(lambda: len(desk.asked) == 2)
         assert not any(task.done() for task in sent)
@@ -142,8 +144,8 @@ async def test_commands_beyond_the_bound_wait_their_turn(amqp_url, tmp_path):
         assert {outcome.kind for outcome in await asyncio.gather(*sent)} == {OutcomeKind.RESULT}
 
 
-async def test_losing_the_broker_leaves_a_sent_command_unknown(amqp_url, tmp_path):
-    async with commander_on(amqp_url, tmp_path) as (commander, desk):
+async def test_losing_the_broker_leaves_a_sent_command_unknown(amqp_url, sqlite_database_url):
+    async with commander_on(amqp_url, sqlite_database_url) as (commander, desk):
         sent = asyncio.create_task(commander.send("CP-1", "Reset", {}, soon()))
         await until(lambda: desk.asked)
         commander.link_lost()
