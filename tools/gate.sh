@@ -30,7 +30,7 @@ if [ "${1:-}" != --lint-only ]; then
   # Tests start our own commands again and again; each start would compile modules for a quarter of a second.
   export PYTHONDONTWRITEBYTECODE=
   # in the groups and the order of tests/support/scheduling.py
-  step 'pytest' "$bin/pytest" -n "${TEST_PROCESSES:-2}" --dist loadscope --no-loadscope-reorder "$@"
+  step 'pytest' "$bin/pytest" -n "${TEST_PROCESSES:-3}" --dist loadscope --no-loadscope-reorder "$@"
   [ ! -f .dev/figures.txt ] || { printf '\n== figures that tests have noted\n'; cat .dev/figures.txt; }
 fi
 printf '\n%s' "$summary"
