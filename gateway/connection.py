@@ -71,6 +71,11 @@ class Connection(asyncio.Protocol):
         return str(self.peer)
 
     @property
+    def made(self) -> bool:
+        """Whether it has a transport: from then on it tells the front itself when its opening is over."""
+        return hasattr(self, "_transport")
+
+    @property
     def peer_left(self) -> bool:
         """Whether the peer has closed its end already: unread as long as we have not come to it."""
         return frames.peer_left(self._transport)
