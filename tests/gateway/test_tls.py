@@ -1,13 +1,16 @@
 """TLS on real sockets: what is spoken, renewal in place, client certificates, and openings that lead nowhere."""
 
 import asyncio
+import dataclasses
+import socket
 import ssl
 import warnings
 
 import pytest
 from structlog.testing import capture_logs
 
-from gateway import metrics
+from contracts.envelope import AdmissionVerdict
+from gateway import metrics, tls
 from gateway.app import Gateway
 from tests.gateway.conftest import until
 from tests.gateway.station import OPENED, call, client_frame, close_code, head_of, plug_in, upgrade_request
@@ -58,7 +61,8 @@ def peer_of(gateway: Gateway):
 
 
 def failed(reason: str) -> float:
-    return metrics.TLS_FAILED.labels(reason)._value.get()
+    value: float = metrics.TLS_FAILED.labels(reason)._value.get()
+    return value
 
 
 # what is spoken
@@ -152,7 +156,8 @@ async def test_a_refusal_over_tls_is_answered_and_ends_the_stream(edge_alone, fo
 async def test_a_peer_that_does_not_read_over_tls_is_ended(edge_alone, folder):
     gateway, _ = await edge_alone(**folder.settings(write_buffer_bytes=4096))
     _reader, writer = await secured(gateway, client_context(folder))
-    writer.transport.pause_reading()
+    transport: asyncio.Transport = writer.transport  # type: ignore[assignment]
+    transport.pause_reading()
     (connection,) = gateway.edge.registry
     sent = 0
     while connection.transmit(b"x" * 60_000):
@@ -176,15 +181,31 @@ async def test_a_full_window_leaves_a_tls_socket_unread_until_there_is_room(edge
     await until(connection._transport.is_reading)
 
 
-async def test_a_peer_that_left_during_the_verdict_is_noticed_over_tls(edge_alone, folder):
+@pytest.mark.parametrize("politely", [True, False])
+async def test_a_peer_that_left_during_the_verdict_gets_no_session(edge_alone, folder, politely):
     gateway, link = await edge_alone(**folder.settings(registration="closed"))
     _reader, writer = await dial(gateway, client_context(folder))
     writer.write(upgrade_request())
     await until(lambda: link.published)
     (connection,) = gateway.edge.everyone()
     assert not connection.peer_left
-    writer.transport.abort()
-    await until(lambda: connection.peer_left)
+    (writer.close if politely else writer.transport.abort)()
+    await until(lambda: gateway.edge.sockets == 0)
+    link.reply(link.published[0], AdmissionVerdict(identity="CP-1", known=True))
+    assert len(gateway.edge.registry) == 0
+
+
+async def test_what_comes_before_the_verdict_is_read_within_bounds(edge_alone, folder):
+    gateway, link = await edge_alone(**folder.settings(registration="closed"))
+    link.auto = True
+    reader, writer = await dial(gateway, client_context(folder))
+    writer.write(upgrade_request() + client_frame(1, b"x" * 50_000) + client_frame(1, b'[2,"1","Heartbeat",{}]'))
+    await until(lambda: link.published)
+    (connection,) = gateway.edge.everyone()
+    await until(lambda: not connection._transport.is_reading())
+    link.reply(link.published[0], AdmissionVerdict(identity="CP-1", known=True))
+    assert (await head_of(reader))[0] == 101
+    assert await asyncio.wait_for(reader.readexactly(12), 10) == b'\x81\x0a[3,"1",{}]'
 
 
 # renewal
@@ -281,18 +302,38 @@ async def test_an_untrusted_certificate_ends_the_handshake(edge_alone, folder):
     assert failed("client_certificate") == before + 1
 
 
-async def test_sessions_are_resumed_only_without_client_certificates(edge_alone, folder):
-    for settings, resumed in ((folder.settings(), True), (folder.mutual(), False)):
-        gateway, _ = await edge_alone(**settings)
-        for versions in (TLS12, TLS13):
-            context = client_context(folder, versions=versions)
-            assert await asyncio.to_thread(_resumes, context, gateway.tls_port) is resumed
+@pytest.mark.parametrize(("mutual", "versions", "resumed"), [
+    (False, TLS12, True), (False, TLS13, True),
+    (True, TLS12, True),  # remembered here, with all that the client showed
+    (True, TLS13, False),  # would be remembered by the client, without the intermediates
+])  # fmt: skip
+async def test_resumed_sessions_show_what_the_first_one_showed(edge_alone, folder, mutual, versions, resumed):
+    gateway, _ = await edge_alone(**(folder.mutual() if mutual else folder.settings()))
+    client = folder.authority.intermediate().client() if mutual else None
+    context = client_context(folder, client, versions=versions)
+    with capture_logs() as logs:
+        assert await asyncio.to_thread(_resumes, context, gateway.tls_port) is resumed
+    assert not [line for line in logs if line["event"] == "opening.failed"]
+
+
+async def test_a_revoked_intermediate_is_noticed_in_a_resumed_session(edge_alone, folder):
+    gateway, _ = await edge_alone(**folder.mutual())
+    middle = folder.authority.intermediate()
+    context = client_context(folder, middle.client(), versions=TLS12)
+    (folder.path / "crl.pem").write_bytes(folder.authority.revocations(Issued(middle.certificate, middle.key)))
+    problems = []
+    peers = gateway.edge.requested
+    gateway.edge.requested = lambda connection, request: (
+        problems.append(request.peer.certificate_problem),
+        peers(connection, request),
+    )
+    gateway.tls.loaded = dataclasses.replace(gateway.tls.loaded, trust=tls.load(gateway.settings.tls_files).trust)
+    assert await asyncio.to_thread(_resumes, context, gateway.tls_port)
+    assert problems == ["revoked", "revoked"]
 
 
 def _resumes(context: ssl.SSLContext, port: int) -> bool:
     """Whether a second connection resumes what the first began; blocking, as only that API takes a session."""
-    import socket
-
     session = None
     for _ in range(2):
         with (
@@ -302,6 +343,7 @@ def _resumes(context: ssl.SSLContext, port: int) -> bool:
             connection.sendall(upgrade_request("/elsewhere"))
             connection.recv(4096)
             session, reused = connection.session, connection.session_reused
+            connection.unwrap()
     return bool(reused)
 
 
