@@ -72,6 +72,7 @@ class Edge:
             enforce=settings.validation is Validation.ENFORCE,
         )
         self._deadlines: SessionDeadlines[Connection] = SessionDeadlines()
+        self._openings = 0
         self._handshakes: Delay[Connection] = Delay(settings.handshake_timeout_seconds)
         self._closings: Delay[Connection] = Delay(settings.close_timeout_seconds)
         interval = settings.ping_interval_seconds
@@ -90,7 +91,7 @@ class Edge:
     @property
     def sockets(self) -> int:
         """All TCP connections: in handshake, open, closing."""
-        return len(self._handshakes) + len(self.registry) + len(self._closings)
+        return self._openings + len(self.registry) + len(self._closings)
 
     def unavailable(self, identity: str) -> Refused | None:
         """Why this process takes no session of this identity just now."""
@@ -110,13 +111,21 @@ class Edge:
     def accepting(self) -> bool:
         return self.relay.accepting
 
-    def connected(self, connection: Connection) -> bool:
+    def arrived(self, address: str) -> bool:  # noqa: ARG002 - not looked at yet
         """A TCP connection was accepted; False when there are too many to even refuse it politely."""
         if self.sockets >= self.settings.max_connections + _SPARE_SOCKETS:
             metrics.REJECTED.labels("too_many_sockets").inc()
             return False
-        self._handshakes.add(connection, self.clock.now())
+        self._openings += 1
         return True
+
+    def settled(self, address: str) -> None:  # noqa: ARG002 - as above
+        """The opening of a connection that `arrived` is over: it is a session, refused, or gone."""
+        self._openings -= 1
+
+    def connected(self, connection: Connection) -> None:
+        """The request of a connection that `arrived` is awaited: TLS, if any, is done."""
+        self._handshakes.add(connection, self.clock.now())
 
     def requested(self, connection: Connection, request: Request) -> None:
         verdict = handshake.decide(request.path, request.subprotocols, self.settings.endpoint_path)
