@@ -8,7 +8,7 @@ import structlog
 from contracts import schemas
 from contracts.broker import BrokerLink, PrivateQueue
 from contracts.process.monitor import Monitor
-from contracts.topology import GATEWAYS, SESSIONS
+from contracts.topology import ADMISSION_CHANGED, GATEWAYS, SESSIONS
 from gateway.clock import Clock
 from gateway.connection import Connection
 from gateway.drain import SETTLE_SHARE, drain
@@ -32,7 +32,8 @@ class Gateway:
             listener,
             name=f"ocpp-gateway {settings.gateway_id}",
             private_queue=PrivateQueue(
-                f"ocpp.gateway.{settings.gateway_id}", ((GATEWAYS, settings.gateway_id), (SESSIONS, ""))
+                f"ocpp.gateway.{settings.gateway_id}",
+                ((GATEWAYS, settings.gateway_id), (SESSIONS, ""), (ADMISSION_CHANGED, "")),
             ),
             heartbeat_s=settings.amqp_heartbeat_seconds,
         )

@@ -93,6 +93,11 @@ class Connection(asyncio.Protocol):
         return frames.peer_left(self._transport)
 
     @property
+    def backlogged(self) -> bool:
+        """Whether the peer has sent more than was handed on."""
+        return bool(self._backlog or self._held)
+
+    @property
     def phase(self) -> Phase:
         return self._phase
 
@@ -271,6 +276,7 @@ class Connection(asyncio.Protocol):
                 tuple(headers.get_all("Sec-WebSocket-Protocol")),
                 self.peer,
                 next(iter(headers.get_all("Authorization")), None),
+                next(iter(headers.get_all("Sec-WebSocket-Version")), None),
             ),
         )
         if self._phase is Phase.VERDICT:
