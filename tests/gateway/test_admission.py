@@ -280,8 +280,8 @@ class Cache(RuleBasedStateMachine):
     @invariant()
     def bounded_and_nothing_lost(self) -> None:
         room = self.at.room
-        assert len(room._known) <= 2  # noqa: SLF001 - the bound is what is tested
-        waiting = sum(len(pending.answers) for pending in room._pending.values())  # noqa: SLF001
+        assert len(room._known) <= 2
+        waiting = sum(len(pending.answers) for pending in room._pending.values())
         assert self.asked == self.answered + waiting
 
 

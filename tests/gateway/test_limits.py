@@ -75,7 +75,8 @@ def test_the_host_of_an_address_with_a_port() -> None:
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from("abc")), max_size=100))
 def test_a_crowd_is_bounded_in_all_and_by_source_and_forgets_who_has_settled(steps: list[tuple[bool, str]]) -> None:
-    crowd, inside = Crowd(5, 3), []
+    crowd = Crowd(5, 3)
+    inside: list[str] = []
     for arrives, source in steps:
         if arrives:
             reason = crowd.arrived(source)
@@ -92,7 +93,7 @@ def test_a_crowd_is_bounded_in_all_and_by_source_and_forgets_who_has_settled(ste
         assert len(crowd) == len(inside)
     for source in inside:
         crowd.settled(source)
-    assert (len(crowd), crowd._by_source) == (0, {})  # noqa: SLF001 - nothing is to be left behind
+    assert (len(crowd), crowd._by_source) == (0, {})
 
 
 def test_a_source_without_a_name_counts_in_the_whole_only_and_zero_is_no_limit() -> None:
@@ -215,7 +216,9 @@ def test_nobody_overtakes_the_one_that_is_held_and_one_that_leaves_makes_room() 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 2), st.booleans()), max_size=100))
 def test_each_held_one_comes_back_once_or_is_handed_back_or_leaves(steps: list[tuple[str, float, bool]]) -> None:
     flapping: Flapping[int] = Flapping(per_minute=1, delay=3)
-    now, held, last = 0.0, set(), {}
+    now = 0.0
+    held: set[int | None] = set()
+    last: dict[str, int] = {}
     for number, (identity, gap, leaves) in enumerate(steps):
         now += gap
         for item in flapping.due(now):

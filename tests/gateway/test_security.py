@@ -236,5 +236,7 @@ def test_nobody_comes_in_below_the_floor_whatever_they_show(
 
 
 def test_keys_that_cannot_be_read_open_nothing() -> None:
-    broken = AdmissionVerdict("CP-1", known=True, profile=1, keys=("", "a$b", "x$current$md5$AA$AA", "k$current$sha256$$"))
+    broken = AdmissionVerdict(
+        "CP-1", known=True, profile=1, keys=("", "a$b", "x$current$md5$AA$AA", "k$current$sha256$$")
+    )
     assert said(judge(broken, Version.V16, PEERS["plain"], BASIC["right"], Policy())) == WRONG
