@@ -65,7 +65,7 @@ class Admitting:
         self._policy = Policy(
             min_profile=settings.min_security_profile,
             registration_open=settings.registration is Registration.OPEN,
-            certificate_organization=getattr(settings, "client_cert_organization", None) or "",
+            certificate_organization=settings.client_cert_organization,
         )
         rate, of_source = settings.handshakes_per_second, settings.handshakes_per_second_per_address
         self._rate = Bucket(rate, max(1.0, BURST_S * rate))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 
 import structlog
 
@@ -10,12 +11,13 @@ from contracts.broker import BrokerLink, PrivateQueue
 from contracts.process.monitor import Monitor
 from contracts.topology import ADMISSION_CHANGED, GATEWAYS, SESSIONS
 from gateway.clock import Clock
-from gateway.connection import Connection
 from gateway.drain import SETTLE_SHARE, drain
 from gateway.edge import Edge
-from gateway.errors import ListenError
+from gateway.entrance import Entrance
+from gateway.errors import CertificateFileError, ListenError
 from gateway.listener import Listener
 from gateway.settings import GatewaySettings
+from gateway.tls import Tls
 
 TICK_S = 0.2
 
@@ -24,6 +26,7 @@ class Gateway:
     """One gateway process. `start` opens ports and connects, `stop` drains, `close` ends everything at once."""
 
     def __init__(self, settings: GatewaySettings) -> None:
+        """Reads the files of TLS; raises CertificateFileError."""
         self.settings = settings
         self.edge = Edge(settings, Clock())
         listener = Listener(self.edge)
@@ -39,38 +42,45 @@ class Gateway:
         )
         listener.attach(self.link)
         self.monitor = Monitor(settings.monitor_host, settings.monitor_port)
-        self._server: asyncio.Server | None = None
+        files = settings.tls_files
+        self.tls = Tls(files, look_seconds=settings.tls_reload_seconds) if files else None
+        """None: this gateway neither serves TLS nor believes certificates that proxies pass on."""
+        self._entrance = Entrance(settings, self.edge, self.tls)
+        self.port = settings.listen_port
+        """The port charge points use without TLS; the one really taken once started."""
+        self.tls_port = settings.tls_listen_port
+        """The same with TLS; None without."""
         self._tasks: list[asyncio.Task[None]] = []
         self._frame_log: asyncio.Task[None] | None = None
         self._log = structlog.get_logger()
-        self.port = settings.listen_port
-        """The port charge points use; the one really taken once started."""
         self._add_checks()
 
     async def start(self) -> None:
         """Listen and start connecting to the broker; raises ListenError. Compiles all schemas first (0.2 s)."""
         schemas.compile_all()
         settings = self.settings
-        loop = asyncio.get_running_loop()
         try:
             await self.monitor.start()
-            self._server = await loop.create_server(
-                lambda: Connection(self.edge),
-                settings.listen_host,
-                settings.listen_port,
-                backlog=settings.listen_backlog,
-            )
+            await self._entrance.open()
         except OSError as error:
             await self.close()
             raise ListenError(f"cannot listen: {error}") from error
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.port, self.tls_port = self._entrance.port, self._entrance.tls_port
         self._tasks = [
             asyncio.create_task(self.link.run(), name="broker-link"),
             asyncio.create_task(self._tick(), name="tick"),
         ]
+        if self.tls is not None:
+            self._tasks.append(asyncio.create_task(self.tls.watch(), name="tls-watch"))
         if self.edge.frame_log.enabled:
             self._frame_log = asyncio.create_task(self.edge.frame_log.run(), name="frame-log")
-        self._log.info("gateway.started", gateway=settings.gateway_id, port=self.port, monitor_port=self.monitor.port)
+        self._log.info(
+            "gateway.started",
+            gateway=settings.gateway_id,
+            port=self.port,
+            tls_port=self.tls_port,
+            monitor_port=self.monitor.port,
+        )
 
     async def failed(self) -> BaseException | None:
         """Return when a task that must not end has ended; its exception, if that is why."""
@@ -79,8 +89,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Refuse new sockets, finish what is in flight, close the rest at a pace; then `close`."""
-        if self._server is not None:
-            self._server.close()
+        await self._entrance.close()
         await drain(self.edge)
         self.edge.announcements.leave()
         with contextlib.suppress(TimeoutError):
@@ -93,9 +102,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Release everything, at once: sockets are aborted."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        await self._entrance.close()
         for connection in self.edge.everyone():
             connection.abort("gateway ended")
         self.edge.announcements.stop()
@@ -133,12 +140,15 @@ class Gateway:
 
 async def serve(settings: GatewaySettings, stop: asyncio.Event) -> int:
     """Run a gateway until `stop` is set; returns the exit code."""
-    gateway = Gateway(settings)
     try:
+        gateway = Gateway(settings)
         await gateway.start()
-    except ListenError as error:
+    except (ListenError, CertificateFileError) as error:
         structlog.get_logger().error("gateway.not_started", problem=str(error))
         return 1
+    loop = asyncio.get_running_loop()
+    if gateway.tls is not None:
+        loop.add_signal_handler(signal.SIGHUP, gateway.tls.reload_soon)
     try:
         stopping = asyncio.create_task(stop.wait())
         failing = asyncio.create_task(gateway.failed())
@@ -154,4 +164,5 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> int:
         structlog.get_logger().info("gateway.stopped")
         return 0
     finally:
+        loop.remove_signal_handler(signal.SIGHUP)
         await gateway.close()

@@ -6,7 +6,7 @@ session, its own write buffer or the in-flight window has no room; nothing that 
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import cast
 
 import structlog
 from websockets.frames import Frame, Opcode
@@ -17,49 +17,33 @@ from websockets.typing import Subprotocol
 from contracts.versions import Version
 from gateway import frames
 from gateway.frames import Phase
+from gateway.front import Front
 from gateway.handshake import NO_UPGRADE, Accepted, Refused
+from gateway.introduction import REPEATED_HEADER, Introduction
+from gateway.opening import BAD_REQUEST, Head, Opening
 from gateway.peer import Peer
 from gateway.peer import Request as UpgradeRequest
 from gateway.session import Session
 
-HANDSHAKE_BYTES = 16 * 1024
 SLICE_BYTES, DEFLATED_SLICE_BYTES = 16 * 1024, 1024
 """Parsed at once: bounds what is pending when the session has no more room. A deflated byte may become a thousand."""
-
-_BAD_REQUEST = Refused(400, "bad_request", "not an HTTP request to upgrade")
-_TOO_LARGE = Refused(431, "large_request", "request line and headers are too large")
-
-
-class Front(Protocol):
-    """What a connection asks of the edge behind it."""
-
-    max_frame_bytes: int
-    write_buffer_bytes: int
-    compression: bool
-
-    @property
-    def accepting(self) -> bool: ...
-    def connected(self, connection: "Connection") -> bool: ...
-    def requested(self, connection: "Connection", request: UpgradeRequest) -> None: ...
-    def refused(self, refused: Refused) -> dict[str, str]: ...
-    def text_received(self, connection: "Connection", session: Session, frame: bytes) -> None: ...
-    def wait_for_room(self, connection: "Connection") -> None: ...
-    def closing(self, connection: "Connection") -> None: ...
-    def lost(self, connection: "Connection") -> None: ...
 
 
 class Connection(asyncio.Protocol):
     """A socket from its first byte to its last; `session` is set once the handshake is accepted."""
 
     __slots__ = (
-        "_abort_reason", "_backlog", "_front", "_held", "_missed", "_partial", "_paused", "_phase", "_request",
-        "_transport", "_writable", "_ws", "heard", "peer", "session", "throttled",
+        "_abort_reason", "_backlog", "_front", "_held", "_introduction", "_missed", "_opening", "_partial", "_paused",
+        "_phase", "_request", "_transport", "_writable", "_ws", "heard", "peer", "session", "throttled",
     )  # fmt: skip
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: Front, peer: Peer, introduction: Introduction) -> None:
+        """One that `arrived` at the front."""
         self._front = front
+        self._introduction = introduction
         self._ws = frames.new_protocol(front.max_frame_bytes)
         self._phase = Phase.REQUEST
+        self._opening: Opening | None = Opening()
         self._held = b""
         """Bytes not parsed yet."""
         self._backlog: Sequence[Event] = ()
@@ -75,17 +59,16 @@ class Connection(asyncio.Protocol):
         self.session: Session | None = None
         self.throttled = False
         """Set by the edge while the session has used up its rate; call `resume` once it has some again."""
-        self.peer = Peer("")
-        """Known from the request on; before that there is only `remote`."""
+        self.peer = peer
+        """What is known already; all of it from the request on."""
 
     def __repr__(self) -> str:
         return f"<Connection {self._phase.name} paused={self._paused} writable={self._writable} {self.session!r}>"
 
     @property
     def remote(self) -> str:
-        """Address and port of the peer."""
-        peer = self._transport.get_extra_info("peername")
-        return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""
+        """Address and port of the charge point, as far as they are known."""
+        return str(self.peer)
 
     @property
     def peer_left(self) -> bool:
@@ -112,8 +95,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=self._front.write_buffer_bytes)
-        if not self._front.connected(self):
-            self._transport.abort()
+        self._front.connected(self)
 
     def data_received(self, data: bytes) -> None:
         self.heard = True
@@ -141,9 +123,7 @@ class Connection(asyncio.Protocol):
         self.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        if self._phase is Phase.GONE:
-            return
-        self._phase = Phase.GONE
+        self._enter(Phase.GONE)
         self._held, self._backlog, self._partial = b"", (), None
         self._front.lost(self)
 
@@ -164,7 +144,7 @@ class Connection(asyncio.Protocol):
             return False
         self._ws.send_response(response)
         self._flush()
-        self._phase = Phase.OPEN
+        self._enter(Phase.OPEN)
         return True
 
     def refuse(self, refused: Refused) -> bool:
@@ -239,48 +219,41 @@ class Connection(asyncio.Protocol):
 
     # reading
 
-    def _peer(self) -> Peer:
-        name = self._transport.get_extra_info("peername")
-        tls = self._transport.get_extra_info("ssl_object") is not None
-        return Peer(name[0], name[1], tls) if isinstance(name, tuple) else Peer("", tls=tls)
-
     def _read_request(self, data: bytes) -> None:
         """Collect the request's head; what follows it stays unparsed until the verdict."""
-        self._held += data
-        end = self._held.find(b"\r\n\r\n") + 4
-        if end < 4:
-            if not b"GET ".startswith(self._held[:4]):
-                self.refuse(_BAD_REQUEST)
-            elif len(self._held) > HANDSHAKE_BYTES:
-                self.refuse(_TOO_LARGE)
+        opening = self._opening
+        found = None if opening is None else opening.feed(data)
+        if isinstance(found, Refused):
+            self.refuse(found)
+        if not isinstance(found, Head):
             return
-        if end > HANDSHAKE_BYTES:
-            self.refuse(_TOO_LARGE)
-            return
-        head, self._held = self._held[:end], self._held[end:]
-        self._ws.receive_data(head)
+        self._opening, self._held = None, found.rest
+        self._ws.receive_data(found.head)
         events = self._ws.events_received()
         if not events:
             # the library found the head unreadable; its own answer may be no more than an EOF
             self._ws = frames.new_protocol(self._front.max_frame_bytes)
-            self.refuse(_BAD_REQUEST)
+            self.refuse(BAD_REQUEST)
             return
-        self._request = cast("Request", events[0])
+        request = self._request = cast("Request", events[0])
         self._phase = Phase.VERDICT
-        headers = self._request.headers
-        self.peer = self._peer()
-        self._front.requested(
-            self,
-            UpgradeRequest(
-                self._request.path,
-                tuple(headers.get_all("Sec-WebSocket-Protocol")),
-                self.peer,
-                next(iter(headers.get_all("Authorization")), None),
-                next(iter(headers.get_all("Sec-WebSocket-Version")), None),
-            ),
-        )
+        self._introduce(request)
         if self._phase is Phase.VERDICT:
             self._pause()
+
+    def _introduce(self, request: Request) -> None:
+        headers = request.headers
+        credentials = headers.get_all("Authorization")
+        peer = self._introduction.complete(self.peer, self._transport.get_extra_info("ssl_object"), headers)
+        if isinstance(peer, Peer):
+            self.peer = peer
+        if isinstance(peer, Refused) or len(credentials) > 1:
+            self.refuse(REPEATED_HEADER)
+            return
+        offered = tuple(headers.get_all("Sec-WebSocket-Protocol"))
+        version = next(iter(headers.get_all("Sec-WebSocket-Version")), None)
+        asked = UpgradeRequest(request.path, offered, peer, credentials[0] if credentials else None, version)
+        self._front.requested(self, asked)
 
     def begin(self) -> None:
         """The session is in place: read what came with the request, then the socket."""
@@ -339,13 +312,9 @@ class Connection(asyncio.Protocol):
                 return
 
     def _message(self, frame: bytes) -> None:
-        if not frame.isascii():
-            try:
-                frame.decode()
-            except UnicodeDecodeError:
-                self._fail(1007, "text is not UTF-8")
-                return
-        if self.session is not None:
+        if not frames.is_text(frame):
+            self._fail(1007, "text is not UTF-8")
+        elif self.session is not None:
             self._front.text_received(self, self.session, frame)
 
     def _fail(self, code: int, reason: str) -> None:
@@ -387,6 +356,12 @@ class Connection(asyncio.Protocol):
 
     # closing
 
+    def _enter(self, phase: Phase) -> None:
+        opening = self._phase in {Phase.REQUEST, Phase.VERDICT}
+        self._phase = phase
+        if opening:
+            self._front.settled(self.peer.proxy or self.peer.address)
+
     def _begin_closing(self) -> None:
         """From here on only the peer's close frame and the end of its stream matter."""
         if self._phase is Phase.OPEN:
@@ -411,7 +386,7 @@ class Connection(asyncio.Protocol):
         if response.status_code != refused.status:
             response = self._ws.reject(refused.status, refused.detail + "\n")
         response.headers.update(self._front.refused(refused))
-        self._phase = Phase.CLOSING
+        self._enter(Phase.CLOSING)
         self._held = b""
         self._ws.send_response(response)
         self._flush()

@@ -30,7 +30,7 @@ from gateway.relay import Relay
 from gateway.security import LetIn
 from gateway.session import Session, SessionRules
 from gateway.settings import GatewaySettings, Validation
-from gateway.sources import host_of, source_of
+from gateway.sources import source_of
 from gateway.takeover import Takeover
 
 REPLACED = 1008
@@ -80,9 +80,8 @@ class Edge:
         self._closings: Delay[Connection] = Delay(settings.close_timeout_seconds)
         interval = settings.ping_interval_seconds
         self._rounds: Rounds[Connection] | None = Rounds(interval, clock.now()) if interval else None
+        self._proxies = settings.known_proxies
         self._crowd = Crowd(settings.open_handshakes, settings.open_handshakes_per_address)
-        self._opening: dict[Connection, str] = {}
-        """Where those came from whose opening is not over: a socket that is gone tells no more."""
         self._pacing = Pacing(
             PaceRules(settings.frames_per_second, settings.bytes_per_second), settings.throttled_close_seconds
         )
@@ -100,7 +99,7 @@ class Edge:
     @property
     def sockets(self) -> int:
         """All TCP connections: in handshake, open, closing."""
-        return len(self._handshakes) + len(self.registry) + len(self._closings)
+        return len(self._crowd) + len(self.registry) + len(self._closings)
 
     def unavailable(self, identity: str) -> Refused | None:
         """Why this process takes no session of this identity just now."""
@@ -120,28 +119,24 @@ class Edge:
     def accepting(self) -> bool:
         return self.relay.accepting
 
-    def connected(self, connection: Connection) -> bool:
-        """A TCP connection was accepted; False when there are too many to even refuse it politely."""
+    def arrived(self, address: str) -> bool:
+        """A TCP connection was accepted, nothing read; False when there are too many to even refuse it politely."""
         if self.sockets >= self.settings.max_connections + _SPARE_SOCKETS:
             metrics.REJECTED.labels("too_many_sockets").inc()
             return False
-        address = host_of(connection.remote)
-        if not self.arrived(address):
-            return False
-        self._opening[connection] = address
-        self._handshakes.add(connection, self.clock.now())
-        return True
-
-    def arrived(self, address: str) -> bool:
-        """A TCP connection was accepted, nothing read; False when too many are opening. Else `settled` is called."""
-        reason = self._crowd.arrived(source_of(address))
+        # many charge points come by way of a proxy: those are told apart once they are known, by their rate
+        reason = self._crowd.arrived("" if self._proxies.listed(address) else source_of(address))
         if reason is not None:
             metrics.REJECTED.labels(reason).inc()
         return reason is None
 
     def settled(self, address: str) -> None:
-        """The opening of a connection from this address is over, in whatever way."""
-        self._crowd.settled(source_of(address))
+        """The opening of a connection that `arrived` is over: it is a session, refused, or gone."""
+        self._crowd.settled("" if self._proxies.listed(address) else source_of(address))
+
+    def connected(self, connection: Connection) -> None:
+        """The request of a connection that `arrived` is awaited: TLS, if any, is done."""
+        self._handshakes.add(connection, self.clock.now())
 
     def requested(self, connection: Connection, request: Request) -> None:
         self.admitting.requested(connection, request)
@@ -223,7 +218,6 @@ class Edge:
             self._perform(connection, session, session.tick(now))
             connection.resume()
         for connection in self._handshakes.due(now):
-            self._handshakes.add(connection, now)  # until it is lost, in a moment: it still counts
             metrics.REJECTED.labels("handshake_timeout").inc()
             connection.abort("handshake timeout")
         for connection in self._closings.due(now):
@@ -309,10 +303,7 @@ class Edge:
 
     def _opening_over(self, connection: Connection) -> None:
         self._handshakes.discard(connection)
-        address = self._opening.pop(connection, None)
-        if address is not None:
-            self.settled(address)
-            self.admitting.gone(connection)
+        self.admitting.gone(connection)
 
     def _end_session(self, connection: Connection) -> None:
         session = connection.session

@@ -7,3 +7,7 @@ class GatewayError(Exception):
 
 class ListenError(GatewayError):
     """The listening address cannot be taken; the text names it and why."""
+
+
+class CertificateFileError(GatewayError, ValueError):
+    """A certificate, key or revocation list cannot be used; the text says which and why. Settings report it."""

@@ -55,6 +55,17 @@ def text_header(length: int) -> bytes:
     return b"\x81\x7f" + length.to_bytes(8, "big")
 
 
+def is_text(message: bytes) -> bool:
+    """Whether it is UTF-8, as a text message must be (RFC 6455, 8.1)."""
+    if message.isascii():
+        return True
+    try:
+        message.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def farewell(protocol: ServerProtocol) -> tuple[int, str]:
     """The close code and reason of whoever said it first; 1006 (RFC 6455, 7.4.1) when nobody did."""
     first = protocol.close_rcvd if protocol.close_rcvd_then_sent else protocol.close_sent or protocol.close_rcvd

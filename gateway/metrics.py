@@ -40,3 +40,19 @@ FRAMES_DROPPED = Counter(
     "ocpp_frame_log_dropped_total", "Frames that did not fit into the frame log's buffer, or that its stream refused."
 )
 FRAME_LOG_UP = Gauge("ocpp_frame_log_link_up", "1 while the frame log's own link to the broker is up.")
+
+TLS_HANDSHAKES = Gauge("ocpp_tls_handshakes_open", "TLS handshakes under way.")
+TLS_FAILED = Counter("ocpp_tls_handshake_failed_total", "TLS handshakes that came to nothing.", ["reason"])
+TLS_NOT_AFTER = Gauge(
+    "ocpp_tls_certificate_not_after_seconds", "When a certificate of this gateway ends (Unix time).", ["key_type"]
+)
+TLS_REVOCATIONS_NEXT_UPDATE = Gauge(
+    "ocpp_tls_revocations_next_update_seconds", "When the first revocation list is out of date (Unix time); 0: none."
+)
+TLS_RELOAD = Counter("ocpp_tls_reload_total", "Certificate files read anew.", ["result"])
+PROXY_HEADERS_REFUSED = Counter(
+    "ocpp_proxy_header_refused_total", "Connections of proxies ended for want of a PROXY protocol header.", ["reason"]
+)
+FORWARDED_IGNORED = Counter(
+    "ocpp_forwarded_header_ignored_total", "Headers as proxies set them, from peers that are none.", ["header"]
+)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from contracts.credentials import StoredKey
 from contracts.envelope import AdmissionVerdict
 from contracts.versions import Version
+from gateway.client_certificates import Problem
 from gateway.credentials_shown import Shown
 from gateway.handshake import UNKNOWN, Refused
 from gateway.peer import ClientCertificate, Peer
@@ -22,7 +23,7 @@ OTHER_IDENTITY = Refused(403, "certificate_other_identity", "the client certific
 FOREIGN_ORGANIZATION = Refused(
     403, "certificate_other_organization", "the client certificate is of another organization"
 )
-PROBLEMS = frozenset({"expired", "not_yet_valid", "revoked", "untrusted", "unreadable", "bad_purpose"})
+PROBLEMS = frozenset(problem.value for problem in Problem)
 """What a certificate may suffer from; another word counts as `invalid`, so that the metric's labels stay bounded."""
 
 MOST_KEYS = 8

@@ -14,8 +14,3 @@ def source_of(address: str) -> str:
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(IPv6Network((int(parsed) >> 64 << 64, 64)))
-
-
-def host_of(remote: str) -> str:
-    """The address of an `address:port`."""
-    return remote.rpartition(":")[0].strip("[]")

@@ -11,7 +11,7 @@ from gateway.crowd import Crowd
 from gateway.failures import MOST_KEYS, BackOff, Failures, Strikes
 from gateway.flapping import Flapping
 from gateway.pace import Limit, Pace, PaceRules
-from gateway.sources import host_of, source_of
+from gateway.sources import source_of
 
 GAPS = st.lists(st.floats(0, 3), min_size=1, max_size=200)
 
@@ -67,10 +67,6 @@ def test_buckets_by_key_are_apart_and_bounded() -> None:
 )
 def test_an_ipv6_source_is_its_whole_network(address: str, source: str) -> None:
     assert source_of(address) == source
-
-
-def test_the_host_of_an_address_with_a_port() -> None:
-    assert [host_of(text) for text in ("192.0.2.7:1", "::1:80", "[::1]:80", "")] == ["192.0.2.7", "::1", "::1", ""]
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from("abc")), max_size=100))
