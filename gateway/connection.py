@@ -80,6 +80,11 @@ class Connection(asyncio.Protocol):
         return frames.peer_left(self._transport)
 
     @property
+    def backlogged(self) -> bool:
+        """Whether the peer has sent more than was handed on."""
+        return bool(self._backlog or self._held)
+
+    @property
     def phase(self) -> Phase:
         return self._phase
 

@@ -3,15 +3,17 @@
 import asyncio
 import random
 from collections.abc import Iterable, Iterator
+from math import ceil
 
 from contracts.envelope import CommandEnvelope, ReplyEnvelope
 from contracts.frame_log import Direction
-from contracts.process.settings import Registration
 from gateway import handshake, metrics
+from gateway.admitting import Admitting
 from gateway.announcements import Announcements
 from gateway.clock import Clock
 from gateway.commands import Command
 from gateway.connection import Connection
+from gateway.crowd import Crowd
 from gateway.deadlines import Delay, Rounds, SessionDeadlines
 from gateway.dispatch import Dispatch
 from gateway.effects import Abandon, Effect, Outcome, Transmit
@@ -20,16 +22,22 @@ from gateway.frame_log import FrameLog
 from gateway.handshake import Accepted, Refused
 from gateway.journal import Journal
 from gateway.outcomes import Outcomes
+from gateway.pace import PaceRules
+from gateway.pacing import Pacing
 from gateway.peer import Request
-from gateway.registration import Registrations, Standing
 from gateway.registry import Registry
 from gateway.relay import Relay
+from gateway.security import LetIn
 from gateway.session import Session, SessionRules
 from gateway.settings import GatewaySettings, Validation
+from gateway.sources import source_of
 from gateway.takeover import Takeover
 
 REPLACED = 1008
 """Close code of a socket whose charge point has connected anew: a policy of ours, not an error of its own."""
+
+ENDED = 1008
+"""Close code of a session that a worker wants ended, once it has its answer."""
 
 _SPARE_SOCKETS = 100
 
@@ -49,11 +57,7 @@ class Edge:
             settings.gateway_id, self, clock, window_calls=settings.window_calls, window_bytes=settings.window_bytes
         )
         self.outcomes = Outcomes(settings.outcomes_kept)
-        self.registrations = Registrations(
-            settings.gateway_id,
-            timeout=settings.registration_timeout_seconds,
-            cache_seconds=settings.registration_cache_seconds,
-        )
+        self.admitting = Admitting(settings, clock, self)
         self.announcements = Announcements(
             settings.gateway_id,
             clock,
@@ -72,11 +76,15 @@ class Edge:
             enforce=settings.validation is Validation.ENFORCE,
         )
         self._deadlines: SessionDeadlines[Connection] = SessionDeadlines()
-        self._openings = 0
         self._handshakes: Delay[Connection] = Delay(settings.handshake_timeout_seconds)
         self._closings: Delay[Connection] = Delay(settings.close_timeout_seconds)
         interval = settings.ping_interval_seconds
         self._rounds: Rounds[Connection] | None = Rounds(interval, clock.now()) if interval else None
+        self._proxies = settings.known_proxies
+        self._crowd = Crowd(settings.open_handshakes, settings.open_handshakes_per_address)
+        self._pacing = Pacing(
+            PaceRules(settings.frames_per_second, settings.bytes_per_second), settings.throttled_close_seconds
+        )
         self._waiting_for_room: dict[Connection, None] = {}
         self._journal = Journal()
 
@@ -91,7 +99,7 @@ class Edge:
     @property
     def sockets(self) -> int:
         """All TCP connections: in handshake, open, closing."""
-        return self._openings + len(self.registry) + len(self._closings)
+        return len(self._crowd) + len(self.registry) + len(self._closings)
 
     def unavailable(self, identity: str) -> Refused | None:
         """Why this process takes no session of this identity just now."""
@@ -111,48 +119,44 @@ class Edge:
     def accepting(self) -> bool:
         return self.relay.accepting
 
-    def arrived(self, address: str) -> bool:  # noqa: ARG002 - not looked at yet
-        """A TCP connection was accepted; False when there are too many to even refuse it politely."""
+    def arrived(self, address: str) -> bool:
+        """A TCP connection was accepted, nothing read; False when there are too many to even refuse it politely."""
         if self.sockets >= self.settings.max_connections + _SPARE_SOCKETS:
             metrics.REJECTED.labels("too_many_sockets").inc()
             return False
-        self._openings += 1
-        return True
+        # many charge points come by way of a proxy: those are told apart once they are known, by their rate
+        reason = self._crowd.arrived("" if self._proxies.listed(address) else source_of(address))
+        if reason is not None:
+            metrics.REJECTED.labels(reason).inc()
+        return reason is None
 
-    def settled(self, address: str) -> None:  # noqa: ARG002 - as above
+    def settled(self, address: str) -> None:
         """The opening of a connection that `arrived` is over: it is a session, refused, or gone."""
-        self._openings -= 1
+        self._crowd.settled("" if self._proxies.listed(address) else source_of(address))
 
     def connected(self, connection: Connection) -> None:
         """The request of a connection that `arrived` is awaited: TLS, if any, is done."""
         self._handshakes.add(connection, self.clock.now())
 
     def requested(self, connection: Connection, request: Request) -> None:
-        verdict = handshake.decide(request.path, request.subprotocols, self.settings.endpoint_path)
-        if isinstance(verdict, Refused):
-            self._refuse(connection, verdict, path=request.path.partition("?")[0][:200])
-        elif (unavailable := self.unavailable(verdict.identity)) is not None:
-            self._refuse(connection, unavailable, identity=verdict.identity)
-        elif self.settings.registration is Registration.OPEN:
-            self._admit(connection, verdict)
-        else:
-            self.registrations.ask(
-                verdict.identity, lambda standing: self._known(connection, verdict, standing), self.clock.now()
-            )
+        self.admitting.requested(connection, request)
 
     def refused(self, refused: Refused) -> dict[str, str]:
         """A handshake is being refused: headers to add."""
         metrics.REJECTED.labels(refused.reason).inc()
-        if not refused.retry_later:
-            return {}
-        seconds = self.settings.retry_after_seconds
-        return {"Retry-After": str(seconds + random.randint(0, seconds))}  # noqa: S311 - spreads the herd
+        headers = dict(refused.headers)
+        if refused.retry_later:
+            seconds = self.settings.retry_after_seconds if refused.wait is None else max(1, ceil(refused.wait))
+            headers["Retry-After"] = str(seconds + random.randint(0, seconds))  # noqa: S311 - spreads the herd
+        return headers
 
     def text_received(self, connection: Connection, session: Session, frame: bytes) -> None:
         now = self.clock.now()
         self._journal.tallies[session.version].received += 1
         if session.logged:
             self.frame_log.record(session, Direction.IN, frame, now)
+        if session.pace is not None and (limit := session.pace.charge(len(frame), now)) is not None:
+            self._pacing.throttle(connection, limit)
         self._perform(connection, session, session.frame_received(frame, now))
 
     def wait_for_room(self, connection: Connection) -> None:
@@ -160,13 +164,13 @@ class Edge:
 
     def closing(self, connection: Connection) -> None:
         """The close handshake has begun: for everybody else the session is over."""
-        self._handshakes.discard(connection)
+        self._opening_over(connection)
         self._closings.add(connection, self.clock.now())
         self._end_session(connection)
 
     def lost(self, connection: Connection) -> None:
         """The TCP connection is gone."""
-        self._handshakes.discard(connection)
+        self._opening_over(connection)
         self._closings.discard(connection)
         self._end_session(connection)
         if connection.session is not None:
@@ -178,6 +182,8 @@ class Edge:
         connection, session = _held(owner)
         if session is not None:
             self._perform(connection, session, session.reply_received(number, reply, self.clock.now()))
+            if reply.close:
+                connection.close(ENDED, "ended by the operator")
             connection.resume()
 
     def unroutable(self, owner: object, number: int) -> None:
@@ -221,7 +227,8 @@ class Edge:
                 connection.keepalive(self.settings.missed_pings)
         self.relay.tick(now)
         self.outcomes.tick()
-        self.registrations.tick(now)
+        self.admitting.tick(now)
+        self._pacing.tick(now)
         self.announcements.tick(now)
         gauges = (
             (metrics.WINDOW, len(self.relay)),
@@ -243,32 +250,31 @@ class Edge:
         for connection in self._handshakes:
             connection.abort("gateway is shutting down")
 
-    # inner workings
+    # Door: from the admission
 
-    def _known(self, connection: Connection, accepted: Accepted, standing: Standing) -> None:
-        if standing is Standing.KNOWN:
-            self._admit(connection, accepted)
-        else:
-            refused = handshake.UNKNOWN if standing is Standing.UNKNOWN else handshake.UNDECIDED
-            self._refuse(connection, refused, identity=accepted.identity)
-
-    def _refuse(self, connection: Connection, refused: Refused, **who: str) -> None:
+    def refuse(self, connection: Connection, refused: Refused, **who: str) -> None:
+        """Answer with an HTTP error, unless the connection has ended already."""
         if connection.refuse(refused):
             self._journal.refused(refused, connection.remote, self.clock.now(), **who)
 
-    def _admit(self, connection: Connection, accepted: Accepted) -> None:
+    def held(self, connection: Connection) -> None:
+        """The answer is put off by us: the time for the handshake starts anew."""
+        self._handshakes.add(connection, self.clock.now())
+
+    def open(self, connection: Connection, accepted: Accepted, let_in: LetIn) -> bool:
+        """Make it a session; False when it is none after all."""
         unavailable = self.unavailable(accepted.identity)
         if unavailable is not None:
-            self._refuse(connection, unavailable, identity=accepted.identity)
-            return
+            self.refuse(connection, unavailable, identity=accepted.identity)
+            return False
         if connection.peer_left:
             # It may have waited for us in vain, and be connected elsewhere: which this would replace.
             metrics.REJECTED.labels("peer_left").inc()
             connection.abort("peer left")
-            return
+            return False
         if not connection.upgrade(accepted):
-            return
-        self._handshakes.discard(connection)
+            return False
+        self._opening_over(connection)
         now = self.clock.now()
         session = Session(
             accepted.identity,
@@ -279,6 +285,8 @@ class Edge:
         )
         session.opened_at = now
         session.logged = self.frame_log.selects(session.identity)
+        session.profile, session.certificate_name = let_in.profile, let_in.certificate_name
+        session.pace = self._pacing.new()
         connection.session = session
         older = self.registry.add(connection, session)
         if self._rounds is not None:
@@ -289,10 +297,18 @@ class Edge:
         if older is not None:
             _replaced(older)
         connection.begin()
+        return True
+
+    # inner workings
+
+    def _opening_over(self, connection: Connection) -> None:
+        self._handshakes.discard(connection)
+        self.admitting.gone(connection)
 
     def _end_session(self, connection: Connection) -> None:
         session = connection.session
         self._waiting_for_room.pop(connection, None)
+        self._pacing.discard(connection)
         if session is None or session.closed:
             return
         if self._rounds is not None:

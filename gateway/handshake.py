@@ -27,6 +27,10 @@ class Refused:
     reason: str
     detail: str
     retry_later: bool = False
+    wait: float | None = None
+    """Seconds until another try makes sense, when that is known."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """HTTP headers that this refusal has whatever the settings."""
 
 
 DRAINING = Refused(503, "draining", "this gateway is shutting down", retry_later=True)
@@ -34,13 +38,24 @@ BROKER_AWAY = Refused(503, "broker_away", "this gateway has no broker at the mom
 FULL = Refused(503, "full", "this gateway holds as many connections as it may", retry_later=True)
 UNKNOWN = Refused(404, "unknown_identity", "no such charge point")
 UNDECIDED = Refused(
-    503, "registration_timeout", "nobody could say whether this charge point may connect", retry_later=True
+    503, "admission_timeout", "nobody could say whether this charge point may connect", retry_later=True
+)
+RATE = Refused(503, "handshake_rate", "too many connect at once", retry_later=True)
+ADDRESS_RATE = Refused(503, "address_rate", "too many connect at once from this address", retry_later=True)
+BACKING_OFF = Refused(503, "backing_off", "too many wrong credentials: wait", retry_later=True)
+SUPERSEDED = Refused(503, "superseded", "the same charge point has connected anew", retry_later=True)
+FOREIGN_WEBSOCKET = Refused(
+    426, "foreign_websocket", "WebSocket version 13 is needed here", headers=(("Sec-WebSocket-Version", "13"),)
 )
 NO_UPGRADE = Refused(400, "not_websocket", "a WebSocket upgrade is needed here")
 
 
-def decide(path: str, offered: Iterable[str], endpoint: str) -> Accepted | Refused:
+def decide(
+    path: str, offered: Iterable[str], endpoint: str, websocket_version: str | None = None
+) -> Accepted | Refused:
     """Judge a request by its path and its Sec-WebSocket-Protocol values (header lines, each maybe a list).
+
+    A WebSocket version other than 13 is refused with 426 (RFC 6455, 4.4).
 
     The version comes from the subprotocol alone: the client's first that we speak. None in common, or none offered,
     is refused with 400 (certification case TC_B_58) instead of an upgrade without subprotocol.
@@ -49,6 +64,8 @@ def decide(path: str, offered: Iterable[str], endpoint: str) -> Accepted | Refus
     if isinstance(identity, BadIdentity):
         elsewhere = not path.startswith(endpoint.rstrip("/") + "/")
         return Refused(404 if elsewhere else 400, "bad_path" if elsewhere else "bad_identity", identity.reason)
+    if websocket_version is not None and websocket_version.strip() != "13":
+        return FOREIGN_WEBSOCKET
     names = [name.strip() for line in offered for name in line.split(",")]
     version = next((BY_SUBPROTOCOL[name] for name in names if name in BY_SUBPROTOCOL), None)
     if version is None:

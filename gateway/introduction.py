@@ -42,7 +42,8 @@ class Introduction:
         if len(credentials) > 1:
             return REPEATED_HEADER
         offered = tuple(headers.get_all("Sec-WebSocket-Protocol"))
-        return Request(request.path, offered, known, credentials[0] if credentials else None)
+        version = next(iter(headers.get_all("Sec-WebSocket-Version")), None)
+        return Request(request.path, offered, known, credentials[0] if credentials else None, version)
 
     def _complete(self, peer: Peer, secured: ssl.SSLObject | None, headers: Headers) -> Peer | Refused:
         proxies = self.proxies

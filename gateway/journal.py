@@ -61,6 +61,7 @@ class Journal:
             session=session.session_id,
             version=session.version.value,
             remote=remote,
+            profile=session.profile,
         )
 
     def ended(self, session: Session) -> None:

@@ -2,10 +2,10 @@
 
 from contracts import topology
 from contracts.broker import Delivery, Returned
+from gateway.admission import CORRELATION_PREFIX
 from gateway.announcements import Batch
 from gateway.edge import Edge
 from gateway.outcomes import PendingOutcome
-from gateway.registration import CORRELATION_PREFIX
 from gateway.relay import InFlight, Link
 
 
@@ -18,7 +18,7 @@ class Listener:
     def attach(self, link: Link) -> None:
         """Give the link to all who publish."""
         edge = self._edge
-        edge.relay.link = edge.outcomes.link = edge.registrations.link = edge.announcements.link = link
+        edge.relay.link = edge.outcomes.link = edge.admitting.admissions.link = edge.announcements.link = link
 
     def link_up(self) -> None:
         self._edge.announcements.link_up()  # first: a newer socket elsewhere should not wait for our backlog
@@ -27,7 +27,7 @@ class Listener:
 
     def link_down(self) -> None:
         self._edge.relay.link_down()
-        self._edge.registrations.link_down()
+        self._edge.admitting.admissions.link_down(self._edge.clock.now())
         self._edge.announcements.link_down()
 
     def delivered(self, delivery: Delivery) -> None:
@@ -36,8 +36,10 @@ class Listener:
             edge.dispatch.delivered(delivery)
         elif delivery.exchange == topology.SESSIONS:
             edge.takeover.delivered(delivery, edge.clock.now())
+        elif delivery.exchange == topology.ADMISSION_CHANGED:
+            edge.admitting.admissions.changed(delivery)
         elif delivery.correlation_id.startswith(CORRELATION_PREFIX):
-            edge.registrations.verdict(delivery, edge.clock.now())
+            edge.admitting.admissions.verdict(delivery, edge.clock.now())
         else:
             edge.relay.reply(delivery)
 

@@ -25,7 +25,10 @@ ORPHANS = Gauge("ocpp_relay_orphans", "Transaction messages kept for the broker 
 REPUBLISHED = Counter("ocpp_relay_republished_total", "Calls published again, by why.", ["reason"])
 REPLIES_DROPPED = Counter("ocpp_reply_dropped_total", "Deliveries from workers that found no taker.", ["reason"])
 OUTCOMES_DROPPED = Counter("ocpp_outcome_dropped_total", "Command outcomes that could not be kept or told.", ["reason"])
-REGISTRATION = Counter("ocpp_registration_lookup_total", "Who-is-this lookups.", ["result"])
+ADMISSION = Counter("ocpp_admission_lookup_total", "Who-is-this lookups, by what they ended in.", ["result"])
+FLAPPING = Counter("ocpp_ws_connection_held_total", "Handshakes held because their charge point came in too often.")
+THROTTLED = Counter("ocpp_session_throttled_total", "Times a session was left unread over its rate.", ["limit"])
+RATE_EXCEEDED = Counter("ocpp_session_rate_exceeded_total", "Sessions closed because throttling did not slow them.")
 
 TAKEN_OVER = Counter("ocpp_session_taken_over_total", "Sessions closed because another gateway holds a newer one.")
 ANNOUNCEMENTS_DROPPED = Counter(

@@ -48,3 +48,5 @@ class Request:
     peer: Peer
     authorization: str | None = field(default=None, repr=False)
     """The value of the Authorization header."""
+    websocket_version: str | None = None
+    """The value of Sec-WebSocket-Version."""

@@ -16,6 +16,7 @@ from contracts.schemas import Part
 from contracts.versions import ErrorKind, Version
 from gateway.commands import Command, CommandLane
 from gateway.effects import Abandon, Effect, Notice, Noticed, Outcome, Relay, Transmit
+from gateway.pace import Pace
 from gateway.routes import KNOWN, Route, route_of
 
 PENDING_BYTES = 64 * 1024
@@ -57,11 +58,14 @@ class Session:
         "_transaction",
         "_unconfirmed_sends",
         "calls",
+        "certificate_name",
         "closed",
         "epoch",
         "identity",
         "logged",
         "opened_at",
+        "pace",
+        "profile",
         "scheduled",
         "session_id",
         "version",
@@ -78,6 +82,11 @@ class Session:
         self.opened_at = 0.0
         """For the shell: when it was opened, and whether its frames go to the frame log."""
         self.logged = False
+        self.profile = 0
+        """The security profile that it was let in with, and the common name of its client certificate, if that did."""
+        self.certificate_name: str | None = None
+        self.pace: Pace | None = None
+        """For the shell: what it has used of its rates, if there are any."""
         self.scheduled = inf
         """For the shell: when it has arranged to call `tick`."""
         self._rules = rules

@@ -3,9 +3,10 @@
 import secrets
 import socket
 from enum import StrEnum
+from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.admission_settings import AdmissionSettings
 from gateway.masking import Masking
@@ -171,13 +172,6 @@ class GatewaySettings(TlsSettings, AdmissionSettings, ValidationSettings):
         description="How often the gateway says that it lives; silent for three of these it counts as lost.",
     )
 
-    registration_timeout_seconds: float = Field(
-        5.0, alias="OCPP_GATEWAY_REGISTRATION_TIMEOUT_SECONDS", gt=0, description="Time for the answer: who is this?"
-    )
-    registration_cache_seconds: float = Field(
-        30.0, alias="OCPP_GATEWAY_REGISTRATION_CACHE_SECONDS", ge=0, description="How long such an answer is believed."
-    )
-
     frame_log: FrameLogSwitch = Field(
         FrameLogSwitch.ON,
         alias="OCPP_GATEWAY_FRAME_LOG",
@@ -214,6 +208,12 @@ class GatewaySettings(TlsSettings, AdmissionSettings, ValidationSettings):
         if not _is_http_url(value.get_secret_value()):
             raise ValueError("must be http[s]://user:password@host:port; percent-encode the password")
         return value
+
+    @model_validator(mode="after")
+    def _held_shorter_than_given_up(self) -> Self:
+        if self.flap_delay_seconds >= self.handshake_timeout_seconds:
+            raise ValueError("OCPP_GATEWAY_FLAP_DELAY_SECONDS must be less than OCPP_GATEWAY_HANDSHAKE_TIMEOUT_SECONDS")
+        return self
 
     @field_validator("endpoint_path")
     @classmethod

@@ -107,6 +107,18 @@ class OwnProcess:
         return self._process
 
 
+SIMULATED = {
+    "OCPP_GATEWAY_HANDSHAKES_PER_SECOND": "0",
+    "OCPP_GATEWAY_HANDSHAKES_PER_SECOND_PER_ADDRESS": "0",
+    "OCPP_GATEWAY_OPEN_HANDSHAKES": "0",
+    "OCPP_GATEWAY_OPEN_HANDSHAKES_PER_ADDRESS": "0",
+    "OCPP_GATEWAY_RECONNECTS_PER_MINUTE": "0",
+    "OCPP_GATEWAY_FRAMES_PER_SECOND": "0",
+    "OCPP_GATEWAY_BYTES_PER_SECOND": "0",
+}
+"""Simulated charge points have one address for thousands, and do in a minute what real ones do in a day."""
+
+
 class Stack:
     """Gateways and the five workers on a given broker and database. `stop` ends them all, in order."""
 
@@ -177,6 +189,7 @@ class Stack:
 
     def _gateway(self, number: int, port: int) -> OwnProcess:
         environment = {
+            **SIMULATED,
             **self._environment,
             "OCPP_GATEWAY_LISTEN_HOST": "127.0.0.1",
             "OCPP_GATEWAY_LISTEN_PORT": str(port),

@@ -18,6 +18,19 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     return {"uvloop": uvloop.new_event_loop}
 
 
+BARE: dict[str, object] = {
+    "authentication": "off",
+    "handshakes_per_second": 0,
+    "handshakes_per_second_per_address": 0,
+    "open_handshakes_per_address": 0,
+    "reconnects_per_minute": 0,
+    "flap_delay_seconds": 0.1,
+    "frames_per_second": 0,
+    "bytes_per_second": 0,
+}
+"""No admission and no rates: all charge points of the tests have one address, and none is on record."""
+
+
 def settings(**changes: object) -> GatewaySettings:
     values: dict[str, object] = {
         "listen_host": "127.0.0.1",
@@ -25,6 +38,7 @@ def settings(**changes: object) -> GatewaySettings:
         "monitor_host": "127.0.0.1",
         "monitor_port": 0,
         "frame_log": "off",
+        **BARE,
         **changes,
     }
     return GatewaySettings.model_validate(values)

@@ -4,9 +4,18 @@ import asyncio
 from dataclasses import dataclass
 
 from contracts.broker import Delivery, Returned
-from contracts.envelope import CallEnvelope, CommandEnvelope, Envelope, ReplyEnvelope
+from contracts.envelope import (
+    AdmissionChanged,
+    AdmissionNotice,
+    AdmissionQuery,
+    AdmissionVerdict,
+    CallEnvelope,
+    CommandEnvelope,
+    Envelope,
+    ReplyEnvelope,
+)
 from contracts.errors import LinkDownError
-from contracts.topology import GATEWAYS, SESSIONS
+from contracts.topology import ADMISSION_CHANGED, GATEWAYS, SERVICES, SESSIONS
 from gateway.app import Gateway
 from gateway.listener import Listener
 
@@ -64,6 +73,8 @@ class MemoryLink:
         self.reply_queue = "replies-1"
         self.auto = False
         self.published: list[Published] = []
+        self.records: dict[str, AdmissionVerdict] | None = None
+        """What a worker would answer to admission queries, at once; None: it is silent."""
         listener.attach(self)
 
     def publish(
@@ -86,6 +97,10 @@ class MemoryLink:
             exchange, routing_key, body, token, correlation_id, reply_to, expiration_ms, mandatory, persistent, type
         )
         self.published.append(message)
+        if exchange == SERVICES and reply_to and self.records is not None:
+            identity = AdmissionQuery.decode(body).identity
+            self.reply(message, self.records.get(identity, AdmissionVerdict(identity, known=False)))
+            return
         if self.auto and reply_to:
             self.confirm(message)
             self.reply(message)
@@ -120,6 +135,15 @@ class MemoryLink:
         self.listener.delivered(
             delivery(command.encode(), correlation_id=command.command_id, exchange=GATEWAYS, reply_to=reply_to)
         )
+
+    def change(self, identity: str | None = None) -> None:
+        """What is on record of an identity, or of all, has changed."""
+        self.listener.delivered(delivery(AdmissionChanged(identity).encode(), exchange=ADMISSION_CHANGED))
+
+    @property
+    def notices(self) -> list[AdmissionNotice]:
+        told = [message for message in self.published if message.exchange == SERVICES and not message.reply_to]
+        return [AdmissionNotice.decode(message.body) for message in told]
 
     def go_down(self) -> None:
         self.up = False

@@ -130,7 +130,7 @@ async def test_one_kind_of_trouble_does_not_hide_another_in_the_log(edge_alone):
 
 async def test_a_connection_that_ended_before_the_verdict_is_not_called_refused(edge_alone):
     with capture_logs() as logs:
-        gateway, link = await edge_alone(registration="closed", handshake_timeout_seconds=0.3)
+        gateway, link = await edge_alone(authentication="on", registration="closed", handshake_timeout_seconds=0.3)
         await raw(gateway, upgrade_request())
         await until(lambda: link.published)
         await until(lambda: gateway.edge.sockets == 0)
@@ -139,7 +139,7 @@ async def test_a_connection_that_ended_before_the_verdict_is_not_called_refused(
 
 
 async def test_closed_registration_asks_once_and_keeps_early_frames(edge_alone):
-    gateway, link = await edge_alone(registration="closed")
+    gateway, link = await edge_alone(authentication="on", registration="closed")
     link.auto = False
     reader, _writer = await raw(gateway, upgrade_request() + client_frame(1, b'[2,"early","Heartbeat",{}]'))
     await until(lambda: link.published)
@@ -154,7 +154,7 @@ async def test_closed_registration_asks_once_and_keeps_early_frames(edge_alone):
 
 
 async def test_closed_registration_refuses_the_unknown_and_gives_up_on_silence(edge_alone):
-    gateway, link = await edge_alone(registration="closed", registration_timeout_seconds=0.3)
+    gateway, link = await edge_alone(authentication="on", registration="closed", admission_timeout_seconds=0.3)
     connecting = asyncio.create_task(plug_in(gateway, "stranger"))
     await until(lambda: link.published)
     link.reply(link.published[0], AdmissionVerdict(identity="stranger", known=False))

@@ -10,14 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.broker import codec
-from contracts.envelope import AdmissionVerdict, CommandEnvelope, OutcomeEnvelope, OutcomeKind
+from contracts.envelope import CommandEnvelope, OutcomeEnvelope, OutcomeKind
 from contracts.process.settings import check
 from contracts.versions import Version
 from gateway.clock import Clock
 from gateway.dispatch import Dispatch
 from gateway.drain import closes_due
 from gateway.outcomes import Asker, Outcomes, PendingOutcome
-from gateway.registration import MOST_PENDING, Registrations, Standing
 from gateway.registry import Registry
 from gateway.session import Session, SessionRules
 from gateway.settings import GatewaySettings
@@ -54,66 +53,6 @@ def test_epochs_grow_even_when_the_wall_clock_steps_back() -> None:
     registry: Registry[Holder] = Registry()
     epochs = [registry.next_epoch(ms) for ms in (1000, 1000, 500, 2000)]
     assert epochs == [1000, 1001, 1002, 2000]
-
-
-class Lookups:
-    def __init__(self, cache_seconds: float = 30) -> None:
-        self.wire = Wire()
-        self.rooms = Registrations("gw", timeout=5, cache_seconds=cache_seconds)
-        self.rooms.link = self.wire
-        self.heard: list[Standing] = []
-
-    def ask(self, identity: str = "CP", now: float = 0) -> None:
-        self.rooms.ask(identity, self.heard.append, now)
-
-    def answer(self, *, known: bool, now: float = 0) -> None:
-        self.rooms.verdict(delivery(AdmissionVerdict(identity="CP", known=known).encode()), now)
-
-
-def test_lookups_of_one_identity_share_a_question_and_an_answer() -> None:
-    at = Lookups()
-    at.ask()
-    at.ask()
-    assert len(at.wire.published) == 1
-    at.answer(known=True)
-    assert at.heard == [Standing.KNOWN, Standing.KNOWN]
-
-
-def test_an_answer_is_believed_for_a_while_only() -> None:
-    at = Lookups(cache_seconds=30)
-    at.ask()
-    at.answer(known=False, now=1)
-    at.ask(now=30.9)
-    assert at.heard == [Standing.UNKNOWN, Standing.UNKNOWN]
-    at.ask(now=31.1)
-    assert len(at.wire.published) == 2
-
-
-def test_silence_a_lost_link_and_a_crowd_leave_it_undecided() -> None:
-    at = Lookups()
-    at.ask(now=0)
-    at.rooms.tick(4.9)
-    assert at.heard == []
-    at.rooms.tick(5)
-    assert at.heard == [Standing.UNDECIDED]
-    at.ask(now=6)
-    at.rooms.link_down()
-    assert at.heard == [Standing.UNDECIDED] * 2
-    at.wire.up = False
-    at.ask(now=7)
-    at.wire.up = True
-    for number in range(MOST_PENDING + 1):
-        at.ask(f"CP-{number}", now=8)
-    assert at.heard == [Standing.UNDECIDED] * 4
-    at.answer(known=True, now=9)  # too late: nobody asks any more
-    assert len(at.heard) == 4
-
-
-def test_a_verdict_that_cannot_be_read_is_survived() -> None:
-    at = Lookups()
-    at.ask()
-    at.rooms.verdict(delivery(b"junk"), 1)
-    assert at.heard == []
 
 
 def outcome(command_id: str) -> OutcomeEnvelope:

@@ -11,7 +11,7 @@ from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 
 from contracts import topology
 from contracts.broker.declare import declare
-from contracts.envelope import CallEnvelope, ReplyEnvelope
+from contracts.envelope import AdmissionChanged, AdmissionQuery, AdmissionVerdict, CallEnvelope, ReplyEnvelope
 from contracts.topology import TOPOLOGY
 
 Answer = Callable[[CallEnvelope], ReplyEnvelope | Awaitable[ReplyEnvelope | None] | None]
@@ -25,6 +25,11 @@ class TinyWorker:
         self._connection: AbstractRobustConnection | None = None
         self.answer: Answer = lambda _: ReplyEnvelope(payload=b"{}")
         self.seen: list[CallEnvelope] = []
+        self.records: dict[str, AdmissionVerdict] = {}
+        """What is answered to admission queries; all others are unknown."""
+        self.asked: list[str] = []
+        self.silent = False
+        """Whether admission queries are left unanswered."""
         self._changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -35,6 +40,8 @@ class TinyWorker:
         for service in topology.RELAY_SERVICES:
             queue = await channel.get_queue(topology.calls_queue(service), ensure=False)
             await queue.consume(self._consume)
+        admission = await channel.get_queue(topology.admission_queue(), ensure=False)
+        await admission.consume(self._admit)
         return self
 
     async def __aexit__(
@@ -49,6 +56,25 @@ class TinyWorker:
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
+
+    async def change(self, identity: str | None = None) -> None:
+        """Tell all gateways that what is on record has changed."""
+        exchange = await self._channel.get_exchange(topology.ADMISSION_CHANGED, ensure=False)
+        await exchange.publish(aio_pika.Message(AdmissionChanged(identity).encode()), "")
+
+    async def _admit(self, message: AbstractIncomingMessage) -> None:
+        await message.ack()
+        if not message.reply_to:
+            return
+        identity = AdmissionQuery.decode(message.body).identity
+        self.asked.append(identity)
+        self._changed.set()
+        if self.silent:
+            return
+        verdict = self.records.get(identity, AdmissionVerdict(identity, known=False))
+        await self._channel.default_exchange.publish(
+            aio_pika.Message(verdict.encode(), correlation_id=message.correlation_id), message.reply_to
+        )
 
     async def _consume(self, message: AbstractIncomingMessage) -> None:
         call = CallEnvelope.decode(message.body)
