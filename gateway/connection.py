@@ -149,7 +149,8 @@ class Connection(asyncio.Protocol):
         if self._phase is not Phase.VERDICT or self._request is None:
             return False
         request, self._request = self._request, None
-        self._ws.available_subprotocols = [Subprotocol(accepted.version.subprotocol)]
+        echoed = accepted.subprotocol
+        self._ws.available_subprotocols = None if echoed is None else [Subprotocol(echoed)]
         if accepted.version is not Version.V16 and self._front.compression:
             self._ws.available_extensions = frames.DEFLATE
         response = self._ws.accept(request)

@@ -25,7 +25,7 @@ from gateway.registration import Registrations, Standing
 from gateway.registry import Registry
 from gateway.relay import Relay
 from gateway.session import Session, SessionRules
-from gateway.settings import GatewaySettings, Validation
+from gateway.settings import GatewaySettings
 from gateway.takeover import Takeover
 
 REPLACED = 1008
@@ -69,7 +69,8 @@ class Edge:
             command_timeout=settings.command_timeout_seconds,
             pending_calls=settings.pending_calls,
             waiting_commands=settings.waiting_commands,
-            enforce=settings.validation is Validation.ENFORCE,
+            rulebook=settings.rulebook,
+            tolerances=settings.tolerances,
         )
         self._deadlines: SessionDeadlines[Connection] = SessionDeadlines()
         self._handshakes: Delay[Connection] = Delay(settings.handshake_timeout_seconds)
@@ -119,7 +120,8 @@ class Edge:
         return True
 
     def requested(self, connection: Connection, request: Request) -> None:
-        verdict = handshake.decide(request.path, request.subprotocols, self.settings.endpoint_path)
+        endpoint = self.settings.endpoint_path
+        verdict = handshake.decide(request.path, request.subprotocols, endpoint, self._rules.tolerances)
         if isinstance(verdict, Refused):
             self._refuse(connection, verdict, path=request.path.partition("?")[0][:200])
         elif (unavailable := self.unavailable(verdict.identity)) is not None:
@@ -259,6 +261,8 @@ class Edge:
             return
         if not connection.upgrade(accepted):
             return
+        for rule in accepted.tolerated:
+            metrics.TOLERATED.labels(rule.value).inc()
         self._handshakes.discard(connection)
         now = self.clock.now()
         session = Session(

@@ -153,6 +153,7 @@ class Relay:
             received_ms=self._clock.wall_ms(effect.received),
             violation_kind=None if violation is None else violation.kind.value,
             violation=None if violation is None else violation.description,
+            signed_by=effect.signed_by,
         ).encode()
         entry = InFlight(f"{session.session_id}:{effect.number}", effect, body, owner)
         self._window[entry.correlation_id] = entry
