@@ -144,6 +144,8 @@ def _mend(
         return None
     holder, step = _at(payload, fault.path[:-1]), fault.path[-1]
     value = holder[step]
+    if fault.path in emptied:
+        return None  # the empty text does not do
     for rule, repaired in _repairs(fault, step, value):
         if rule not in allowed:
             continue
@@ -174,9 +176,8 @@ def _repairs(fault: Fault, step: str | int, value: Any) -> Iterable[tuple[Tolera
     elif keyword == "Type" and step in _VALUES:
         yield from _values(value)
     elif keyword == "Enum" and isinstance(value, str) and fault.names:
-        if step == "unit":
-            yield from _units(value, fault.names)
-        yield Tolerance.UNKNOWN_ENUM, fault.names[0]
+        rule = (_unit(value) if step == "unit" else None) or Tolerance.UNKNOWN_ENUM
+        yield rule, fault.names[0]  # one that is allowed: StopTransaction's schema lists no unit of frequencies at all
 
 
 def _values(value: Any) -> Iterable[tuple[Tolerance, Any]]:
@@ -191,11 +192,11 @@ def _values(value: Any) -> Iterable[tuple[Tolerance, Any]]:
             yield Tolerance.NUMERIC_VALUE, number
 
 
-def _units(value: str, names: tuple[Any, ...]) -> Iterable[tuple[Tolerance, Any]]:
+def _unit(value: str) -> Tolerance | None:
     said = value.strip().casefold()
-    for rule, spellings in ((Tolerance.HERTZ, _HERTZ), (Tolerance.CELSIUS, _CELSIUS)):
-        if said in spellings:
-            yield rule, names[0]  # one that is allowed: StopTransaction's schema lists no unit of frequencies at all
+    if said in _HERTZ:
+        return Tolerance.HERTZ
+    return Tolerance.CELSIUS if said in _CELSIUS else None
 
 
 def _at(payload: Any, path: tuple[str | int, ...]) -> Any:

@@ -180,11 +180,11 @@ def _problems(entry: dict[str, Any]) -> Iterator[str]:
         value = entry.get(key, "*")
         if not isinstance(value, str) or not 0 < len(value) <= MOST_NAME:
             yield f"{key} must be a pattern of 1 to {MOST_NAME} characters"
-    if entry.get("direction", "both") not in set(Direction):
+    if entry.get("direction", "both") not in list(Direction):
         yield f"direction must be one of {', '.join(Direction)}"
     if "policy" not in entry:
         yield "policy is missing"
-    elif entry["policy"] not in {*Policy, RELAY}:
+    elif entry["policy"] not in [*Policy, RELAY]:
         yield f"policy must be one of {', '.join(Policy)}"
 
 
