@@ -1,11 +1,13 @@
 """Known deviations: what each rule explains, that nothing else is explained, and that each can be switched off."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from contracts.schemas import Check, Part, check_inbound
 from contracts.versions import Version
@@ -17,6 +19,7 @@ from gateway.session import Session, SessionRules
 from gateway.tolerances import ALL, HARMLESS, STRICT, Tolerance, explain, holds_nul, named
 from gateway.validation import Rulebook
 from tests.gateway.sessions import OK, V16, V21, V201, frame, heartbeat, noticed, outcomes, relays, reset, sent
+from tests.gateway.station import head_of, raw, upgrade_request
 
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
 MOMENT = "2026-01-01T00:00:00Z"
@@ -240,6 +243,7 @@ def test_nul_characters_are_found_wherever_they_are(payload: Any, has: bool) -> 
 # at the handshake
 
 P = "/ocpp"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -300,3 +304,32 @@ def test_no_subprotocol_means_16_and_none_is_echoed() -> None:
     chosen = decide("/ocpp/CP-1", ["ocpp2.0.1"], P, ALL)
     assert isinstance(chosen, Accepted)
     assert chosen.subprotocol == "ocpp2.0.1"
+
+
+def test_the_documentation_names_each_rule_and_whether_it_is_on() -> None:
+    lines = (ROOT / "docs" / "validation.md").read_text().splitlines()
+    rows = [line.split("|") for line in lines if "| on |" in line or "| off |" in line]
+    told = {name.strip(" `"): row[2].strip() for row in rows for name in row[1].split(",")}
+    assert told == {rule.value: "on" if rule in HARMLESS else "off" for rule in Tolerance}
+
+
+BARE = upgrade_request("//ocpp/CP-1/").replace(b"Sec-WebSocket-Protocol: ocpp1.6\r\n", b"")
+
+
+async def test_a_handshake_that_deviates_is_borne_unless_nothing_is(edge_alone):
+    gateway, _ = await edge_alone()
+    before = counted("no_subprotocol"), counted("path_slashes")
+    reader, writer = await raw(gateway, BARE)
+    status, headers = await head_of(reader)
+    assert (status, headers.get("sec-websocket-protocol")) == (101, None)
+    assert (counted("no_subprotocol"), counted("path_slashes")) == (before[0] + 1, before[1] + 1)
+    (session,) = (connection.session for connection in gateway.edge.registry)
+    assert (session.identity, session.version) == ("CP-1", V16)
+    writer.close()
+    gateway, _ = await edge_alone(tolerate="none")
+    reader, _writer = await raw(gateway, upgrade_request().replace(b"Sec-WebSocket-Protocol: ocpp1.6\r\n", b""))
+    assert (await head_of(reader))[0] == 400
+
+
+def counted(rule: str) -> float:
+    return REGISTRY.get_sample_value("ocpp_tolerated_total", {"rule": rule}) or 0.0
