@@ -147,7 +147,8 @@ class CommandLane:
                 answer = ocppj.encode_call_result_error(unique_id, seen.refused.kind, seen.refused.description)
                 effects.append(Transmit(answer))
         elif seen.violation is not None:
-            details = orjson.dumps({"violation": _named(seen.violation)})
+            description = _named(seen.violation)
+            details = orjson.dumps({"violation": description})
         if body is None:
             kind, body, code = OutcomeKind.CALL_ERROR, b"{}", Reason.INVALID_RESULT
         outcome = Outcome(unique_id, kind, body, code, description, self._sent_at, now, details)
