@@ -224,7 +224,7 @@ class OutcomeEnvelope(Envelope):
     sent_ms: int | None = None
     answered_ms: int | None = None
     details: bytes = b"{}"
-    """The CALLERROR's details (a JSON object) when the kind is `call_error`."""
+    """The CALLERROR's details (JSON) when the kind is `call_error`; the violation, of a `result` that is taken."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", OutcomeKind(self.kind))

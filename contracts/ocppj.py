@@ -3,7 +3,7 @@
 Sources: OCPP-J 1.6 section 4; OCPP 2.0.1 and 2.1 part 4 section 4.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -17,6 +17,7 @@ TOLERATED_UNIQUE_ID = 128
 """Longer ids than the specification's 36 are echoed up to this length: refusing them would lose billing data."""
 
 MAX_DESCRIPTION = 255
+SHORT_CALL_ERROR, ODD_DETAILS = "short_call_error", "odd_details"
 UNREADABLE_ID = "-1"
 
 
@@ -56,6 +57,8 @@ class CallError:
     code: str
     description: str
     details: dict[str, Any]
+    deviations: tuple[str, ...] = field(default=(), compare=False)
+    """How it deviates from the specification, if it does; gateway.tolerances says whether that is borne."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,17 @@ def _read_error(message: list[Any], unique_id: str) -> CallError | BadFrame:
         return BadFrame("CALLERROR needs a string code")
     details = message[4] if len(message) == 5 and isinstance(message[4], dict) else {}
     description = message[3][:MAX_DESCRIPTION] if isinstance(message[3], str) else ""
-    return CallError(unique_id, message[2][:64], description, details)
+    deviations: tuple[str, ...] = ()
+    if len(message) == 4:
+        deviations = (SHORT_CALL_ERROR,)
+    elif not isinstance(message[3], str) or not isinstance(message[4], dict):
+        deviations = (ODD_DETAILS,)
+    return CallError(unique_id, message[2][:64], description, details, deviations)
+
+
+def no_unique_id(version: Version) -> BadFrame:
+    """What a Call without a message id meets where that is not tolerated."""
+    return _broken("unreadable unique id", None, version)
 
 
 def _broken(reason: str, unique_id: str | None, version: Version) -> BadFrame:
@@ -150,6 +163,11 @@ def _broken(reason: str, unique_id: str | None, version: Version) -> BadFrame:
 def encode_call(unique_id: str, action: str, payload: bytes) -> bytes:
     """A CALL frame around a payload that is JSON already."""
     return b"[2,%b,%b,%b]" % (orjson.dumps(unique_id), orjson.dumps(action), payload)
+
+
+def encode_send(unique_id: str, action: str, payload: bytes) -> bytes:
+    """A SEND frame (OCPP 2.1 part 4, 4.2.5) around a payload that is JSON already."""
+    return b"[6,%b,%b,%b]" % (orjson.dumps(unique_id), orjson.dumps(action), payload)
 
 
 def encode_call_result(unique_id: str, payload: bytes) -> bytes:

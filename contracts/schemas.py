@@ -42,20 +42,69 @@ class Violation:
     description: str
 
 
+class Check:
+    """One payload schema, ready to be asked again and again without looking it up."""
+
+    __slots__ = ("_validator", "valid")
+
+    def __init__(self, validator: jsonschema_rs.Validator) -> None:
+        self._validator = validator
+        self.valid = validator.is_valid
+        """Whether a payload has no violation; false as well when it is nested too deeply to tell."""
+
+    def violation(self, payload: Any) -> Violation | None:
+        """The first violation, or None."""
+        return _first(self._validator, payload)
+
+    def fault(self, payload: Any) -> "Fault | None":
+        """The first thing that is wrong with a payload, told so that it can be mended; None when nothing is."""
+        try:
+            self._validator.validate(payload)
+        except jsonschema_rs.ValidationError as error:
+            kind = error.kind
+            names = getattr(kind, "options", None) or getattr(kind, "unexpected", None) or ()
+            if hasattr(kind, "property"):
+                names = (kind.property,)
+            return Fault(type(kind).__name__, tuple(error.instance_path), getattr(kind, "limit", None), tuple(names))
+        except ValueError:  # its recursion limit
+            return Fault("TooDeep", (), None, ())
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a payload: which keyword of the schema says so, and where."""
+
+    keyword: str
+    path: tuple[str | int, ...]
+    limit: int | None
+    """The bound of lengths and counts."""
+    names: tuple[Any, ...]
+    """Values that an enumeration allows, properties that nobody expects, or the one that is missing."""
+
+
+def check_inbound(version: Version, action: str, part: Part) -> Check | None:
+    """The check of what charge points send, without string formats; None when no schema knows the action."""
+    return _check(version, action, part, formats=False)
+
+
+def check_outbound(version: Version, action: str, part: Part) -> Check | None:
+    """The check of what we send, date-time formats included."""
+    return _check(version, action, part, formats=True)
+
+
 def inbound_violation(version: Version, action: str, part: Part, payload: Any) -> Violation | None:
     """The first violation in a payload that a charge point sent; None when valid or when no schema knows the action."""
-    known = find(version, action)
-    validator = None if known is None else _validator(known, part, formats=False)
-    return None if validator is None else _first(validator, payload)
+    check = check_inbound(version, action, part)
+    return None if check is None else check.violation(payload)
 
 
 def outbound_violation(version: Version, action: str, part: Part, payload: Any) -> Violation | None:
     """The first violation in a payload that we are about to send, date-time formats included."""
-    known = find(version, action)
-    validator = None if known is None else _validator(known, part, formats=True)
-    if validator is None:
+    check = check_outbound(version, action, part)
+    if check is None:
         return Violation(ErrorKind.NOT_IMPLEMENTED, f"OCPP {version} has no {part} {action[:50]}")
-    return _first(validator, payload)
+    return check.violation(payload)
 
 
 def exists(version: Version, action: str, part: Part) -> bool:
@@ -69,16 +118,21 @@ def compile_all() -> None:
     for action in table().values():
         for part in Part:
             for formats in (False, True):
-                _validator(action, part, formats=formats)
+                _compiled(action, part, formats=formats)
+
+
+def _check(version: Version, action: str, part: Part, *, formats: bool) -> Check | None:
+    known = find(version, action)
+    return None if known is None else _compiled(known, part, formats=formats)
 
 
 @cache
-def _validator(action: Action, part: Part, *, formats: bool) -> jsonschema_rs.Validator | None:
+def _compiled(action: Action, part: Part, *, formats: bool) -> Check | None:
     text = _text(action, part)
     if text is None:
         return None
     schema = orjson.loads(text.removeprefix(b"\xef\xbb\xbf"))
-    return jsonschema_rs.validator_for(schema, validate_formats=formats, mask="value")
+    return Check(jsonschema_rs.validator_for(schema, validate_formats=formats, mask="value"))
 
 
 @cache

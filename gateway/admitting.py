@@ -22,6 +22,7 @@ from gateway.peer import Request
 from gateway.security import LetIn, Policy
 from gateway.settings import GatewaySettings
 from gateway.sources import source_of
+from gateway.tolerances import Tolerance
 
 MOST_SOURCES = 20_000
 BURST_S = 2.0
@@ -66,6 +67,7 @@ class Admitting:
             min_profile=settings.min_security_profile,
             registration_open=settings.registration is Registration.OPEN,
             certificate_organization=settings.client_cert_organization,
+            hex_password_literal=Tolerance.HEX_PASSWORD_LITERAL in settings.tolerances,
         )
         rate, of_source = settings.handshakes_per_second, settings.handshakes_per_second_per_address
         self._rate = Bucket(rate, max(1.0, BURST_S * rate))
@@ -93,7 +95,11 @@ class Admitting:
             self._door.refuse(connection, handshake.RATE, path=path)
         else:
             verdict = handshake.decide(
-                request.path, request.subprotocols, self._settings.endpoint_path, request.websocket_version
+                request.path,
+                request.subprotocols,
+                self._settings.endpoint_path,
+                self._settings.tolerances,
+                request.websocket_version,
             )
             if isinstance(verdict, Refused):
                 self._door.refuse(connection, verdict, path=path)

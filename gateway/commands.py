@@ -8,13 +8,14 @@ from typing import Any
 
 import orjson
 
-from contracts import actions, ocppj, schemas
+from contracts import ocppj
 from contracts.commands import Reason
 from contracts.envelope import OutcomeKind
-from contracts.schemas import Part, Violation
-from contracts.versions import Version
+from contracts.schemas import Violation
+from contracts.versions import ErrorKind, Version
 from gateway.command_memory import CommandMemory
 from gateway.effects import Effect, Notice, Noticed, Outcome, Transmit
+from gateway.inspection import Inspector, Refused
 
 ANSWER_AT_LEAST_S = 1.0
 """A charge point has this long to answer even a command that was sent at its deadline."""
@@ -53,12 +54,13 @@ class CommandLane:
     """
 
     __slots__ = (
-        "_digests", "_ended", "_free_by", "_limit", "_sent", "_sent_at", "_tell_by", "_timeout", "_told", "_version",
-        "_waiting",
+        "_digests", "_ended", "_free_by", "_inspector", "_limit", "_sent", "_sent_at", "_tell_by",
+        "_timeout", "_told", "_version", "_waiting",
     )  # fmt: skip
 
-    def __init__(self, version: Version, *, limit: int, timeout: float) -> None:
-        self._version = version
+    def __init__(self, inspector: Inspector, *, limit: int, timeout: float) -> None:
+        self._inspector = inspector
+        self._version = inspector.version
         self._limit = limit
         self._timeout = timeout
         self._waiting: list[_Accepted] = []
@@ -107,7 +109,8 @@ class CommandLane:
         self._digests[command_id] = digest
         if command.again:
             return [self._end(Outcome(command_id, OutcomeKind.UNKNOWN, error_code=Reason.REDELIVERED))]
-        frame = self._frame(command)
+        effects: list[Effect] = []
+        frame = self._frame(command, effects)
         if isinstance(frame, Outcome):
             return [self._end(frame)]
         if command.deadline <= now:
@@ -117,7 +120,7 @@ class CommandLane:
             del self._digests[command_id]
             return [_rejected(command, Reason.QUEUE_FULL)]
         self._waiting.append(_Accepted(command, frame, digest))
-        return self._send_next(now)
+        return [*effects, *self._send_next(now)]
 
     def result(self, unique_id: str, payload: Any, now: float) -> list[Effect]:
         """A CALLRESULT came. Its payload is checked; OCPP 2.1 tells the charge point when it is invalid."""
@@ -130,21 +133,25 @@ class CommandLane:
         self._free_slot()
         if payload is None and self._version is Version.V16:
             payload = {}  # OCPP-J 1.6 4.2.1: null stands for "no payload"
-        violation = schemas.inbound_violation(self._version, action, Part.RESPONSE, payload)
         effects: list[Effect] = []
-        kind, code, description = OutcomeKind.RESULT, None if violation is None else Reason.INVALID_RESULT, ""
-        body = _encode(payload)
-        if violation is not None:
-            effects.append(Notice(Noticed.INVALID_RESULT, action))
-            description = _named(violation)
+        seen = self._inspector.result(unique_id, action, payload, effects)
+        kind, code, description, details = OutcomeKind.RESULT, None, "", b"{}"
+        body = _encode(seen.payload)
+        if seen.refused is not None:
+            code, description = Reason.INVALID_RESULT, _named(seen.refused)
+            if seen.refused.kind is ErrorKind.SECURITY:
+                kind = OutcomeKind.CALL_ERROR  # whatever it says, nobody knows who says it
             if self._version is Version.V21:
                 # The charge point learns that its answer does not count, so for the caller it must not count either.
                 kind = OutcomeKind.CALL_ERROR
-                answer = ocppj.encode_call_result_error(unique_id, violation.kind, violation.description)
+                answer = ocppj.encode_call_result_error(unique_id, seen.refused.kind, seen.refused.description)
                 effects.append(Transmit(answer))
+        elif seen.violation is not None:
+            description = _named(seen.violation)
+            details = orjson.dumps({"violation": description})
         if body is None:
             kind, body, code = OutcomeKind.CALL_ERROR, b"{}", Reason.INVALID_RESULT
-        outcome = Outcome(unique_id, kind, body, code, description, self._sent_at, now)
+        outcome = Outcome(unique_id, kind, body, code, description, self._sent_at, now, details)
         return [*effects, self._end(outcome), *self._send_next(now)]
 
     def error(self, message: ocppj.CallError, now: float) -> list[Effect]:
@@ -201,12 +208,12 @@ class CommandLane:
         self._free_slot()
         return effects + self.withdraw(Reason.SESSION_CLOSED)
 
-    def _frame(self, command: Command) -> bytes | Outcome:
+    def _frame(self, command: Command, effects: list[Effect]) -> bytes | Outcome:
         """The CALL frame, or why there will be none. What was checked is what is sent: hence encoded anew."""
         if not 0 < len(command.command_id) <= ocppj.MAX_UNIQUE_ID:
             return _rejected(command, Reason.BAD_COMMAND_ID, f"a command id has 1 to {ocppj.MAX_UNIQUE_ID} characters")
-        action = actions.find(self._version, command.action)
-        if action is None or not action.to_charge_point:
+        route = self._inspector.policy.find(command.action)
+        if route is None or not route.to_charge_point:
             return _rejected(
                 command, Reason.UNKNOWN_ACTION, f"OCPP {self._version} has no such request to a charge point"
             )
@@ -214,9 +221,11 @@ class CommandLane:
             payload = orjson.loads(command.payload)
         except orjson.JSONDecodeError:
             return _rejected(command, Reason.BAD_PAYLOAD, "the payload is not JSON")
-        violation = schemas.outbound_violation(self._version, command.action, Part.REQUEST, payload)
-        if violation is not None:
-            return _rejected(command, Reason.BAD_PAYLOAD, _named(violation))
+        if not isinstance(payload, dict):
+            return _rejected(command, Reason.BAD_PAYLOAD, "the payload is no object")
+        refused = self._inspector.command(command.action, payload, effects)
+        if refused is not None:
+            return _rejected(command, Reason.BAD_PAYLOAD, _named(refused))
         body = _encode(payload)
         if body is None:
             return _rejected(command, Reason.BAD_PAYLOAD, "the payload is nested too deeply")
@@ -262,7 +271,7 @@ def _rejected(command: Command, reason: Reason, description: str = "") -> Outcom
     return Outcome(command.command_id, OutcomeKind.REJECTED, error_code=reason, description=description)
 
 
-def _named(violation: Violation) -> str:
+def _named(violation: Violation | Refused) -> str:
     return f"{violation.kind.value}: {violation.description}"
 
 

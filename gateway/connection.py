@@ -6,6 +6,7 @@ session, its own write buffer or the in-flight window has no room; nothing that 
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import structlog
@@ -139,13 +140,14 @@ class Connection(asyncio.Protocol):
         if self._phase is not Phase.VERDICT or self._request is None:
             return False
         request, self._request = self._request, None
-        self._ws.available_subprotocols = [Subprotocol(accepted.version.subprotocol)]
+        echoed = accepted.subprotocol
+        self._ws.available_subprotocols = None if echoed is None else [Subprotocol(echoed)]
         if accepted.version is not Version.V16 and self._front.compression:
             self._ws.available_extensions = frames.DEFLATE
         response = self._ws.accept(request)
         if response.status_code != 101:
-            status = NO_UPGRADE.status if response.status_code == 426 else response.status_code
-            self._respond(response, Refused(status, NO_UPGRADE.reason, NO_UPGRADE.detail))
+            status = 400 if response.status_code == 426 else response.status_code
+            self._respond(response, replace(NO_UPGRADE, status=status))
             return False
         self._ws.send_response(response)
         self._flush()
@@ -226,18 +228,16 @@ class Connection(asyncio.Protocol):
 
     def _read_request(self, data: bytes) -> None:
         """Collect the request's head; what follows it stays unparsed until the verdict."""
-        opening = self._opening
-        found = None if opening is None else opening.feed(data)
-        if isinstance(found, Refused):
-            self.refuse(found)
+        found = None if self._opening is None else self._opening.feed(data)
         if not isinstance(found, Head):
+            if found is not None:
+                self.refuse(found)
             return
         self._opening, self._held = None, found.rest
         self._ws.receive_data(found.head)
         events = self._ws.events_received()
         if not events:
-            # the library found the head unreadable; its own answer may be no more than an EOF
-            self._ws = frames.new_protocol(self._front.max_frame_bytes)
+            self._ws = frames.new_protocol(self._front.max_frame_bytes)  # the other one's answer may be a mere EOF
             self.refuse(BAD_REQUEST)
             return
         request = self._request = cast("Request", events[0])
@@ -324,9 +324,8 @@ class Connection(asyncio.Protocol):
 
     def _has_room(self) -> bool:
         session = self.session
-        if self.throttled or session is None:
-            return False
-        return self._writable and self._front.accepting and session.wants_reading
+        ready = self._writable and not self.throttled and self._front.accepting
+        return ready and session is not None and session.wants_reading
 
     def _pause(self) -> None:
         if self._phase in {Phase.OPEN, Phase.VERDICT}:
@@ -357,9 +356,8 @@ class Connection(asyncio.Protocol):
     # closing
 
     def _enter(self, phase: Phase) -> None:
-        opening = self._phase in {Phase.REQUEST, Phase.VERDICT}
-        self._phase = phase
-        if opening:
+        before, self._phase = self._phase, phase
+        if before in {Phase.REQUEST, Phase.VERDICT}:
             self._front.settled(self.peer.proxy or self.peer.address)
 
     def _begin_closing(self) -> None:

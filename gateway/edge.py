@@ -29,7 +29,8 @@ from gateway.registry import Registry
 from gateway.relay import Relay
 from gateway.security import LetIn
 from gateway.session import Session, SessionRules
-from gateway.settings import GatewaySettings, Validation
+from gateway.settings import GatewaySettings
+from gateway.signed_messages import Signatures
 from gateway.sources import source_of
 from gateway.takeover import Takeover
 
@@ -73,7 +74,8 @@ class Edge:
             command_timeout=settings.command_timeout_seconds,
             pending_calls=settings.pending_calls,
             waiting_commands=settings.waiting_commands,
-            enforce=settings.validation is Validation.ENFORCE,
+            rulebook=settings.rulebook,
+            tolerances=settings.tolerances,
         )
         self._deadlines: SessionDeadlines[Connection] = SessionDeadlines()
         self._handshakes: Delay[Connection] = Delay(settings.handshake_timeout_seconds)
@@ -274,14 +276,19 @@ class Edge:
             return False
         if not connection.upgrade(accepted):
             return False
+        for rule in accepted.tolerated:
+            metrics.TOLERATED.labels(rule.value).inc()
         self._opening_over(connection)
-        now = self.clock.now()
+        now, record = self.clock.now(), let_in.record
         session = Session(
             accepted.identity,
             accepted.version,
             self.registry.new_session_id(),
             self.registry.next_epoch(self.clock.wall_ms(now)),
             self._rules,
+            vendor=record.vendor,
+            model=record.model,
+            signatures=Signatures.of(record.message_policy, record.message_keys),
         )
         session.opened_at = now
         session.logged = self.frame_log.selects(session.identity)

@@ -23,6 +23,11 @@ class Noticed(StrEnum):
     CALL_OVER_BOUND = "call_over_bound"
     CALL_WHILE_DRAINING = "call_while_draining"
     DUPLICATE_COMMAND = "duplicate_command"
+    INVALID_COMMAND = "invalid_command"
+    INVALID_TAKEN = "invalid_taken"
+    TOLERATED = "tolerated"
+    SIGNED = "signed"
+    SIGNATURE_REFUSED = "signature_refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,8 @@ class Relay:
     """Billing data: published sooner or later, whatever becomes of the session."""
     is_send: bool
     violation: Violation | None
+    signed_by: str | None = None
+    """The thumbprint of the key whose signature over it was verified."""
 
 
 @dataclass(frozen=True, slots=True)

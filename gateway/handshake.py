@@ -3,20 +3,29 @@
 Sources: OCPP-J 1.6 section 3, OCPP 2.0.1/2.1 part 4 section 3.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 
 from contracts import identity as identities
 from contracts.identity import BadIdentity
 from contracts.versions import BY_SUBPROTOCOL, Version
+from gateway import tolerances
+from gateway.tolerances import STRICT, Tolerance
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The charge point may come in; exactly this version's subprotocol is echoed."""
+    """The charge point may come in; exactly this version's subprotocol is echoed, if it offered any."""
 
     identity: str
     version: Version
+    tolerated: tuple[Tolerance, ...] = field(default=(), compare=False)
+    """The deviations that were borne."""
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What to echo: a client that offers none must not be answered with one (RFC 6455, 4.1)."""
+        return None if Tolerance.NO_SUBPROTOCOL in self.tolerated else self.version.subprotocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +60,28 @@ NO_UPGRADE = Refused(400, "not_websocket", "a WebSocket upgrade is needed here")
 
 
 def decide(
-    path: str, offered: Iterable[str], endpoint: str, websocket_version: str | None = None
+    path: str,
+    offered: Iterable[str],
+    endpoint: str,
+    allowed: Collection[Tolerance] = STRICT,
+    websocket_version: str | None = None,
 ) -> Accepted | Refused:
     """Judge a request by its path and its Sec-WebSocket-Protocol values (header lines, each maybe a list).
 
-    A WebSocket version other than 13 is refused with 426 (RFC 6455, 4.4).
-
-    The version comes from the subprotocol alone: the client's first that we speak. None in common, or none offered,
-    is refused with 400 (certification case TC_B_58) instead of an upgrade without subprotocol.
+    The version comes from the subprotocol alone: the client's first that we speak. None in common is refused with 400
+    (certification case TC_B_58) instead of an upgrade without subprotocol; so is none offered, unless `allowed` has
+    that deviation. Paths are mended as far as it allows. A WebSocket version other than 13 is refused with 426
+    (RFC 6455, 4.4).
     """
-    identity = identities.from_path(path, endpoint)
+    mended = tolerances.path(path, endpoint, allowed)
+    identity = identities.from_path(mended.path, endpoint)
     if isinstance(identity, BadIdentity):
-        elsewhere = not path.startswith(endpoint.rstrip("/") + "/")
+        elsewhere = not mended.path.startswith(endpoint.rstrip("/") + "/")
         return Refused(404 if elsewhere else 400, "bad_path" if elsewhere else "bad_identity", identity.reason)
     if websocket_version is not None and websocket_version.strip() != "13":
         return FOREIGN_WEBSOCKET
     names = [name.strip() for line in offered for name in line.split(",")]
-    version = next((BY_SUBPROTOCOL[name] for name in names if name in BY_SUBPROTOCOL), None)
+    version, used = tolerances.version(names, allowed)
     if version is None:
         spoken = ", ".join(BY_SUBPROTOCOL)
         reason = "foreign_subprotocol" if any(names) else "no_subprotocol"
@@ -75,4 +89,4 @@ def decide(
     problem = identities.check_version_limits(identity, version)
     if problem is not None:
         return Refused(400, "bad_identity", problem.reason)
-    return Accepted(identity, version)
+    return Accepted(identity, version, mended.used + used)

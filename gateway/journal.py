@@ -18,6 +18,8 @@ LOGGED = {
     Noticed.UNROUTABLE: "call.unroutable",
     Noticed.RESULT_REFUSED: "result.refused",
     Noticed.CALL_OVER_BOUND: "call.over_bound",
+    Noticed.INVALID_TAKEN: "payload.invalid_taken",
+    Noticed.SIGNATURE_REFUSED: "message.signature_refused",
 }
 """What sessions notice and an operator may want to follow; the other kinds are only counted."""
 
@@ -84,6 +86,10 @@ class Journal:
 
     def noticed(self, session: Session, notice: Notice, now: float) -> None:
         self._notices[notice.kind].inc()
+        if notice.kind is Noticed.TOLERATED:
+            metrics.TOLERATED.labels(notice.detail).inc()
+        elif notice.kind is Noticed.SIGNED:
+            metrics.SIGNED.labels(notice.detail).inc()
         event = LOGGED.get(notice.kind)
         if event is not None and self._throttles[event].passes(now):
             self._log.warning(event, identity=session.identity, session=session.session_id, detail=notice.detail)

@@ -11,6 +11,8 @@ PAUSED = Gauge("ocpp_ws_paused_connections", "Connections left unread because th
 RECEIVED = Counter("ocpp_message_received_total", "Text messages received from charge points.", ["version"])
 SENT = Counter("ocpp_message_sent_total", "Text messages sent to charge points.", ["version"])
 NOTICED = Counter("ocpp_session_noticed_total", "Things that went other than planned in sessions.", ["kind"])
+TOLERATED = Counter("ocpp_tolerated_total", "Deviations from OCPP that were borne, by the rule's name.", ["rule"])
+SIGNED = Counter("ocpp_signed_message_total", "Signed messages, and unsigned ones where none may be.", ["result"])
 CALLS = Counter("ocpp_call_relayed_total", "Calls and SENDs taken from charge points for the workers.", ["version"])
 ROUNDTRIP = Histogram(
     "ocpp_call_roundtrip_duration_seconds",

@@ -154,6 +154,7 @@ class Relay:
             violation_kind=None if violation is None else violation.kind.value,
             violation=None if violation is None else violation.description,
             certificate_name=session.certificate_name,
+            signed_by=effect.signed_by,
         ).encode()
         entry = InFlight(f"{session.session_id}:{effect.number}", effect, body, owner)
         self._window[entry.correlation_id] = entry

@@ -4,7 +4,7 @@ Sources: security whitepaper 1.6 and OCPP 2.0.1 part 2, use cases A00 (profiles)
 Profile 1 is Basic authentication, 2 the same over TLS, 3 TLS with a client certificate; 0 asks for nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from contracts.credentials import StoredKey
 from contracts.envelope import AdmissionVerdict
@@ -40,6 +40,9 @@ class Policy:
     """Whether a 1.6 charge point may send its hexadecimal key as text, where the bytes are meant."""
 
 
+UNRECORDED = AdmissionVerdict("", known=False)
+
+
 @dataclass(frozen=True, slots=True)
 class LetIn:
     """The charge point may have a session of this security profile."""
@@ -51,6 +54,8 @@ class LetIn:
     """The common name of the certificate that it came with, when that made profile 3."""
     needs_notice: bool = False
     """Whether the workers wait to hear of this: a pending password or a profile to be taken is in use now."""
+    record: AdmissionVerdict = field(default=UNRECORDED, compare=False)
+    """What is on record of it, where that was asked for."""
 
     @property
     def authenticated(self) -> bool:
@@ -66,7 +71,7 @@ def judge(
     clear. Wrong ones are refused even where none is needed, if the charge point has any.
     """
     if not record.known:
-        return LetIn() if policy.registration_open and policy.min_profile == 0 else UNKNOWN
+        return LetIn(record=record) if policy.registration_open and policy.min_profile == 0 else UNKNOWN
     floor = max(record.profile, policy.min_profile)
     if floor >= 2 and not peer.tls:
         return TOO_LOW
@@ -88,7 +93,7 @@ def _let_in(
 ) -> LetIn:
     raised = record.target_profile is not None and profile >= record.target_profile
     pending = key is not None and key.pending
-    return LetIn(profile, None if key is None else key.key_id, certificate_name, raised or pending)
+    return LetIn(profile, None if key is None else key.key_id, certificate_name, raised or pending, record)
 
 
 def _certificate(record: AdmissionVerdict, peer: Peer, policy: Policy) -> ClientCertificate | Refused:

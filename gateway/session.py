@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple, cast
 
-from contracts import ocppj, schemas
+from contracts import ocppj
 from contracts.commands import Reason
 from contracts.envelope import OutcomeKind, ReplyEnvelope
 from contracts.ocppj import BadFrame, Call, CallError, CallResult, Send
-from contracts.schemas import Part
 from contracts.versions import ErrorKind, Version
 from gateway.commands import Command, CommandLane
 from gateway.effects import Abandon, Effect, Notice, Noticed, Outcome, Relay, Transmit
+from gateway.inspection import Inspector, Refused
 from gateway.pace import Pace
-from gateway.routes import KNOWN, Route, route_of
+from gateway.signed_messages import Signatures, bare
+from gateway.tolerances import HARMLESS, NUL, Tolerance
+from gateway.validation import STRICT_BOOK, Routes, Rulebook
 
 PENDING_BYTES = 64 * 1024
 """Waiting frames of one session above which it is not read; one more of any size may be among them."""
@@ -25,13 +27,14 @@ PENDING_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class SessionRules:
-    """The bounds and times that all sessions of a gateway share (seconds)."""
+    """The bounds, times (seconds) and policies that all sessions of a gateway share."""
 
     call_timeout: float = 30.0
     command_timeout: float = 30.0
     pending_calls: int = 8
     waiting_commands: int = 16
-    enforce: bool = True
+    rulebook: Rulebook = STRICT_BOOK
+    tolerances: frozenset[Tolerance] = HARMLESS
 
 
 class _Open(NamedTuple):
@@ -45,33 +48,24 @@ class Session:
     """A charge point's session from accepted handshake to closed socket."""
 
     __slots__ = (
-        "_answer_by",
-        "_call",
-        "_call_number",
-        "_commands",
-        "_draining",
-        "_number",
-        "_pending",
-        "_pending_bytes",
-        "_routes",
-        "_rules",
-        "_transaction",
-        "_unconfirmed_sends",
-        "calls",
-        "certificate_name",
-        "closed",
-        "epoch",
-        "identity",
-        "logged",
-        "opened_at",
-        "pace",
-        "profile",
-        "scheduled",
-        "session_id",
-        "version",
-    )
+        "_answer_by", "_call", "_call_number", "_commands", "_draining", "_inspector", "_number", "_pending",
+        "_pending_bytes", "_rules", "_transaction", "_unconfirmed_sends", "calls", "certificate_name", "closed",
+        "epoch", "identity", "logged", "opened_at", "pace", "profile", "scheduled", "session_id", "version",
+    )  # fmt: skip
 
-    def __init__(self, identity: str, version: Version, session_id: str, epoch: int, rules: SessionRules) -> None:
+    def __init__(
+        self,
+        identity: str,
+        version: Version,
+        session_id: str,
+        epoch: int,
+        rules: SessionRules,
+        *,
+        vendor: str = "",
+        model: str = "",
+        signatures: Signatures | None = None,
+    ) -> None:
+        """Open it; `vendor`, `model` and `signatures` are what is on record of the charge point."""
         self.identity = identity
         self.version = version
         self.session_id = session_id
@@ -90,7 +84,7 @@ class Session:
         self.scheduled = inf
         """For the shell: when it has arranged to call `tick`."""
         self._rules = rules
-        self._routes = KNOWN[version]
+        self._inspector = Inspector(rules.rulebook.routes(version, vendor, model), rules.tolerances, signatures)
         self._call: _Open | None = None
         self._call_number = 0
         self._number = 0
@@ -124,6 +118,17 @@ class Session:
         """When `tick` has work to do, at the earliest; infinity when never."""
         return self._answer_by if self._commands is None else min(self._answer_by, self._commands.deadline())
 
+    # what is known of the charge point
+
+    @property
+    def policy(self) -> Routes:
+        """How its payloads are judged; to be set when somebody learns who made it."""
+        return self._inspector.policy
+
+    @policy.setter
+    def policy(self, policy: Routes) -> None:
+        self._inspector.policy = policy
+
     # from the charge point
 
     def frame_received(self, frame: bytes, now: float) -> list[Effect]:
@@ -139,8 +144,7 @@ class Session:
                 [Notice(Noticed.STRAY_RESULT)] if lane is None else lane.result(message.unique_id, message.payload, now)
             )
         if isinstance(message, CallError):
-            lane = self._commands
-            return [Notice(Noticed.STRAY_RESULT)] if lane is None else lane.error(message, now)
+            return self._error_received(message, now)
         if isinstance(message, Send):
             return self._send_received(message, now)
         if isinstance(message, BadFrame):
@@ -151,32 +155,43 @@ class Session:
     def _call_received(self, call: Call, now: float) -> list[Effect]:
         if self._draining:
             return [Notice(Noticed.CALL_WHILE_DRAINING)]  # unanswered: the charge point sends it again elsewhere
+        effects: list[Effect] = []
+        if not call.unique_id and not self._inspector.bears(Tolerance.EMPTY_UNIQUE_ID, effects):
+            broken = ocppj.no_unique_id(self.version)
+            effects.append(Notice(Noticed.MALFORMED, broken.reason))
+            return effects if broken.answer is None else [*effects, Transmit(broken.answer)]
         if self._call is None:
-            effects: list[Effect] = []
             self._start(call, now, now, effects)
             return effects
         if not self.wants_reading:
             return [Notice(Noticed.CALL_OVER_BOUND, call.action[:50])]
+        if (
+            call.unique_id == self._call.unique_id
+            and not self._inspector.bears(Tolerance.DUPLICATE_UNIQUE_ID, effects)
+            and not self._inspector.route(call.action).transaction
+        ):
+            effects.append(Notice(Noticed.MALFORMED, "duplicate unique id"))
+            return [*effects, self._refusal(call, ErrorKind.PROTOCOL, "a message of this id is being handled")]
         self._pending.append((call.frame, now))
         self._pending_bytes += len(call.frame)
-        return []
+        return effects
 
     def _start(self, call: Call, received: float, now: float, effects: list[Effect]) -> None:
         """Relay the Call and take the slot, or answer it at once and leave the slot free."""
         self.calls += 1
         self._number += 1
-        version, name = self.version, call.action
-        route = self._route(name)
-        transaction = route.transaction
-        violation = None
-        if route.checked:
-            violation = schemas.inbound_violation(version, name, Part.REQUEST, call.payload)
-        if violation is not None:
-            effects.append(Notice(Noticed.INVALID_CALL, name))
-            if self._rules.enforce and not transaction:
-                answer = ocppj.encode_call_error(call.unique_id, violation.kind, version, violation.description)
-                effects.append(Transmit(answer))
+        inspector, violation, signed_by = self._inspector, None, None
+        policy = inspector.policy
+        route = policy.find(call.action) or policy.of(call.action)
+        # here and not there: this is all that most Calls see of it
+        if inspector.signatures or route.boots or not route.valid(call.payload) or NUL in call.frame:
+            taken = inspector.request(ocppj.CALL, call, effects)
+            if isinstance(taken, Refused):
+                effects.append(self._refusal(call, taken.kind, taken.description))
                 return
+            call, route, violation, signed_by = taken
+        name = call.action
+        transaction = route.transaction
         if route.key is None:
             effects += self._nobody_serves(call.unique_id, name, transaction=transaction)
             return
@@ -197,6 +212,7 @@ class Session:
                 transaction=transaction,
                 is_send=False,
                 violation=violation,
+                signed_by=signed_by,
             )
         )
 
@@ -204,32 +220,45 @@ class Session:
         """OCPP 2.1 SEND: relayed beside the slot, never answered, not even with an error (part 4, 4.2.4)."""
         if self._draining:
             return [Notice(Noticed.CALL_WHILE_DRAINING)]
-        route = self._routes.get(send.action)
+        effects: list[Effect] = []
+        inner = bare(send.action) if self._inspector.signatures else None
+        route = self._inspector.policy.find(inner or send.action)
         if route is None or not route.is_send or route.key is None:
             return [Notice(Noticed.REFUSED_SEND, "not an action to send")]
-        violation = schemas.inbound_violation(self.version, send.action, Part.REQUEST, send.payload)
-        if violation is not None and self._rules.enforce:
-            return [Notice(Noticed.REFUSED_SEND, violation.description)]
+        call = Call(send.unique_id, send.action, send.payload, send.frame)
+        taken = self._inspector.request(ocppj.SEND, call, effects)
+        if isinstance(taken, Refused):
+            return [*effects, Notice(Noticed.REFUSED_SEND, taken.description)]
         if not self.wants_reading:
             return [Notice(Noticed.CALL_OVER_BOUND, send.action)]
         self.calls += 1
         self._number += 1
         self._unconfirmed_sends += 1
-        return [
+        effects.append(
             Relay(
                 number=self._number,
                 unique_id=send.unique_id,
-                action=send.action,
+                action=taken.call.action,
                 key=route.key,
-                frame=send.frame,
+                frame=taken.call.frame,
                 received=now,
                 deadline=now + self._rules.call_timeout,
                 expires=route.expires,
                 transaction=False,
                 is_send=True,
-                violation=violation,
+                violation=taken.violation,
+                signed_by=taken.signed_by,
             )
-        ]
+        )
+        return effects
+
+    def _error_received(self, error: CallError, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for deviation in error.deviations:
+            if not self._inspector.bears(Tolerance(deviation), effects):
+                return [Notice(Noticed.MALFORMED, deviation)]
+        lane = self._commands
+        return [Notice(Noticed.STRAY_RESULT)] if lane is None else [*effects, *lane.error(error, now)]
 
     # from the worker and the relay
 
@@ -270,7 +299,7 @@ class Session:
             return [Outcome(command.command_id, OutcomeKind.OFFLINE, error_code=Reason.DRAINING)]
         if self._commands is None:
             rules = self._rules
-            self._commands = CommandLane(self.version, limit=rules.waiting_commands, timeout=rules.command_timeout)
+            self._commands = CommandLane(self._inspector, limit=rules.waiting_commands, timeout=rules.command_timeout)
         return self._commands.offer(command, now)
 
     def reuses(self, command: Command) -> bool:
@@ -317,7 +346,7 @@ class Session:
         pending, self._pending = self._pending, []
         for frame, received in pending:
             call = self._waiting_call(frame)
-            if self._route(call.action).transaction:
+            if self._inspector.route(bare(call.action) or call.action).transaction:
                 self._start(call, received, now, effects)
                 self._call = None
                 effects.append(Abandon(self._number))
@@ -331,8 +360,8 @@ class Session:
     def _knows(self, command_id: str) -> bool:
         return self._commands is not None and self._commands.knows(command_id)
 
-    def _route(self, name: str) -> Route:
-        return self._routes.get(name) or route_of(self.version, name)
+    def _refusal(self, call: Call, kind: ErrorKind, description: str) -> Transmit:
+        return Transmit(ocppj.encode_call_error(call.unique_id, kind, self.version, description))
 
     def _answered(self, effects: list[Effect], now: float) -> list[Effect]:
         """Free the slot, and go on with the next Call."""
@@ -351,7 +380,7 @@ class Session:
         notice = Notice(Noticed.UNROUTABLE, action[:50])
         if transaction:
             return [notice]
-        kind = ErrorKind.NOT_SUPPORTED if action in self._routes else ErrorKind.NOT_IMPLEMENTED
+        kind = ErrorKind.NOT_SUPPORTED if action in self._inspector.policy else ErrorKind.NOT_IMPLEMENTED
         return [notice, Transmit(ocppj.encode_call_error(unique_id, kind, self.version))]
 
     def _our_failure(self) -> list[Effect]:

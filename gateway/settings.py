@@ -14,13 +14,6 @@ from gateway.tls_settings import TlsSettings
 from gateway.validation_settings import ValidationSettings
 
 
-class Validation(StrEnum):
-    """What a Call with an invalid payload meets: a CALLERROR, or the worker with the violation named."""
-
-    ENFORCE = "enforce"
-    RELAY = "relay"
-
-
 class FrameLogSwitch(StrEnum):
     """Whether OCPP frames go to the stream `ocpp.frames`."""
 
@@ -157,11 +150,6 @@ class GatewaySettings(TlsSettings, AdmissionSettings, ValidationSettings):
     )
     outcomes_kept: int = Field(
         20_000, alias="OCPP_GATEWAY_OUTCOMES_KEPT", ge=1, description="Command outcomes kept while the broker is away."
-    )
-    validation: Validation = Field(
-        Validation.ENFORCE,
-        alias="OCPP_GATEWAY_VALIDATION",
-        description="enforce: invalid Calls get a CALLERROR; relay: workers judge. Billing data is always relayed.",
     )
 
     heartbeat_seconds: float = Field(

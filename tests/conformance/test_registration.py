@@ -38,11 +38,18 @@ async def refusal(url: str, *offered: Version | str, path: str) -> int:
 # handshakes
 
 
-@pytest.mark.parametrize("offered", [(), ("ocpp0.1",), ("ocpp1.5", "soap")], ids=["none", "unknown", "two unknown"])
+@pytest.mark.parametrize("offered", [("ocpp0.1",), ("ocpp1.5", "soap")], ids=["unknown", "two unknown"])
 async def test_without_a_common_subprotocol_the_upgrade_is_refused(
     live: LiveSystem, identity: str, offered: tuple[str, ...]
 ):
     assert await refusal(live.url, *offered, path=identity) == 400
+
+
+async def test_without_any_subprotocol_it_is_16_and_none_is_echoed(live: LiveSystem, identity: str):
+    async with socket_to(live.url, identity) as socket:
+        assert socket.subprotocol is None
+        status = {"connectorId": 1, "errorCode": "NoError", "status": "Available", "info": None}
+        assert (await exchange(socket, "StatusNotification", status))[0] == 3, "a tolerated deviation is served"
 
 
 @pytest.mark.parametrize(

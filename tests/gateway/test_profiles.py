@@ -43,13 +43,13 @@ class Wallet:
         }
         # one certificate for all profiles: their identities are its alternative names
         names = [f"CP-{profile}" for profile in TABLE]
-        expired = {"starts": timedelta(days=-9), "ends": -DAY}
+        expired = root.client("SN-1", names=names, starts=timedelta(days=-9), ends=-DAY)
         self.contexts = {
             "plain": None,
             "TLS": self._context(),
             "its certificate": self._context(root.client("SN-1", names=names).write(folder, "own")),
             "a foreign certificate": self._context(root.client("CP-99").write(folder, "foreign")),
-            "an expired certificate": self._context(root.client("SN-1", names=names, **expired).write(folder, "old")),
+            "an expired certificate": self._context(expired.write(folder, "old")),
         }
 
     def _context(self, certificate: tuple[Path, Path] | None = None) -> ssl.SSLContext:
@@ -100,7 +100,8 @@ async def test_every_profile_against_everything_that_can_be_shown(edge_alone, wa
         f"CP-{profile}": AdmissionVerdict(f"CP-{profile}", known=True, profile=profile, keys=(KEY.encode(),))
         for profile in TABLE
     }
-    met, expected = {}, {}
+    met: dict[tuple[str, str], str] = {}
+    expected: dict[tuple[str, str], str] = {}
     for profile, peers in TABLE.items():
         for basic, outcome in peers[peer].items():
             identity = f"CP-{profile}"

@@ -8,7 +8,9 @@ import pytest
 from contracts.envelope import OutcomeKind
 from contracts.versions import Version
 from gateway.effects import Abandon, Notice, Noticed, Relay, Transmit
+from gateway.routes import Policy
 from gateway.session import PENDING_BYTES
+from gateway.validation import Rulebook
 from tests.gateway.sessions import (
     OK,
     START,
@@ -79,7 +81,7 @@ def test_a_call_beyond_the_bound_is_not_kept() -> None:
 
 
 def test_a_call_in_flight_or_waiting_costs_no_more_memory_than_its_bytes() -> None:
-    one = session(enforce=False)
+    one = session(rulebook=Rulebook(Policy.WARN))
     bulky = b'[2,"%d","Heartbeat",{"x":[' + b",".join([b"[]"] * 100_000) + b"]}]"
     tracemalloc.start()
     try:
@@ -152,7 +154,7 @@ def test_an_invalid_payload_is_answered_in_the_versions_own_spelling() -> None:
 
 
 def test_a_violation_is_relayed_by_policy_and_always_for_billing_data() -> None:
-    (relay,) = relays(session(enforce=False).frame_received(frame(2, "b", "BootNotification", {}), 0))
+    (relay,) = relays(session(rulebook=Rulebook(Policy.WARN)).frame_received(frame(2, "b", "BootNotification", {}), 0))
     assert relay.violation is not None
     (relay,) = relays(session().frame_received(frame(2, "b", "StartTransaction", {"connectorId": "one"}), 0))
     assert relay.violation is not None

@@ -193,7 +193,7 @@ def test_an_id_that_was_sent_is_known_long_after_its_outcome_is_forgotten() -> N
 def test_the_details_of_a_call_error_are_kept_when_they_are_a_small_object(details: Any, kept: bytes) -> None:
     one = session()
     one.command_received(reset("c1"), 0)
-    (outcome,) = one.frame_received(frame(4, "c1", "GenericError", "no", details), 1)
+    *_, outcome = one.frame_received(frame(4, "c1", "GenericError", "no", details), 1)
     assert isinstance(outcome, Outcome)
     assert (outcome.details, outcome.payload) == (kept, b"{}")
 

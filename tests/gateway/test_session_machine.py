@@ -2,23 +2,35 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from contracts.envelope import OutcomeKind, ReplyEnvelope
+from contracts.envelope import MessagePolicy, OutcomeKind, ReplyEnvelope
 from contracts.versions import Version
 from gateway.commands import Command
 from gateway.effects import Abandon, Effect, Notice, Noticed, Outcome, Relay, Transmit
+from gateway.routes import Policy
 from gateway.session import Session, SessionRules
+from gateway.signed_messages import Signatures
+from gateway.tolerances import ALL, HARMLESS, STRICT, Tolerance
+from gateway.validation import Direction, Rulebook, ValidationRule
+from tests.gateway.signing import signer
 
-RULES = SessionRules(call_timeout=10, command_timeout=7, pending_calls=3, waiting_commands=2)
+BOOK = Rulebook(Policy.ENFORCE, [ValidationRule("odd", "*", "*", Direction.BOTH, Policy.WARN)])
+RULES = SessionRules(call_timeout=10, command_timeout=7, pending_calls=3, waiting_commands=2, rulebook=BOOK)
 START = {"connectorId": 1, "idTag": "T", "meterStart": 0, "timestamp": "2026-01-01T00:00:00Z"}
 CALLS: list[tuple[str, dict[str, Any], bool]] = [
     ("Heartbeat", {}, False),
     ("BootNotification", {}, False),  # invalid: refused at once
+    ("BootNotification", {"chargePointVendor": "Odd", "chargePointModel": None}, False),  # from then on judged mildly
+    ("Authorize", {"idTag": None}, False),
+    ("DataTransfer", {"vendorId": "a\0b", "more": 1}, False),
+    ("Heartbeat-Signed", {}, False),
+    ("StartTransaction-Signed", START, True),
     ("MakeCoffee", {}, False),
     ("no key!", {}, False),
     ("Reset", {}, False),
@@ -53,9 +65,14 @@ class SessionMachine(RuleBasedStateMachine):
         self.lingering: tuple[str, float] | None = None
         self.silent: set[str] = set()
 
-    @initialize(version=st.sampled_from(list(Version)))
-    def open(self, version: Version) -> None:
-        self.session = Session("CP", version, "s", 1, RULES)
+    @initialize(
+        version=st.sampled_from(list(Version)),
+        allowed=st.sampled_from([STRICT, HARMLESS, ALL]),
+        messages=st.sampled_from(list(MessagePolicy)),
+    )
+    def open(self, version: Version, allowed: frozenset[Tolerance], messages: MessagePolicy) -> None:
+        signatures = Signatures.of(messages, [signer().certificate_pem])
+        self.session = Session("CP", version, "s", 1, replace(RULES, tolerances=allowed), signatures=signatures)
 
     def carry_out(self, effects: list[Effect]) -> None:
         closed = self.session.closed
@@ -113,6 +130,10 @@ class SessionMachine(RuleBasedStateMachine):
         action, payload, transaction = kind
         if self.session.version is not Version.V16 and action in {"StartTransaction", "StopTransaction"}:
             action, transaction = "TransactionEvent", True
+        if action.endswith("-Signed"):
+            if self.session.version is not Version.V16 and transaction:
+                action = "TransactionEvent-Signed"
+            payload = signer().jws(2, action.removesuffix("-Signed"), payload)
         unique_id = f"u{len(self.sent_calls)}"
         if not self.session.draining:
             self.sent_calls.append((unique_id, transaction))
