@@ -227,6 +227,11 @@ def _context(files: TlsFiles, trust: Trust | None) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if files.minimum is TlsVersion.TLS13 else ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    # Tickets are worth nothing after a restart or at another gateway, which is when herds come back; each connection
+    # that has issued some holds 10 to 25 KB more for as long as it lives; and they hold the client's certificate
+    # without its intermediates, of which one may have been revoked.
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
     try:
         for certificate, key in files.pairs:
             context.load_cert_chain(certificate, key)
@@ -238,9 +243,6 @@ def _context(files: TlsFiles, trust: Trust | None) -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_OPTIONAL
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
-        # A ticket holds the client's certificate without the intermediates, of which one may have been revoked.
-        context.options |= ssl.OP_NO_TICKET
-        context.num_tickets = 0
     return context
 
 

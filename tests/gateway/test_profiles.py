@@ -2,6 +2,7 @@
 
 import ssl
 from base64 import b64encode
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tests.gateway.test_security import SECRET, TABLE
 from tests.support.certificates import DAY, Authority
 
 KEY = StoredKey.of(SECRET)
-SHOWN = {
+SHOWN: dict[str, Callable[[str], bytes | None]] = {
     "no Basic": lambda _: None,
     "right": lambda identity: identity.encode() + b":" + SECRET,
     "wrong": lambda identity: identity.encode() + b":another password of it",
