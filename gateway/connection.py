@@ -19,10 +19,9 @@ from gateway import frames
 from gateway.frames import Phase
 from gateway.front import Front
 from gateway.handshake import NO_UPGRADE, Accepted, Refused
-from gateway.introduction import REPEATED_HEADER, Introduction
+from gateway.introduction import Introduction
 from gateway.opening import BAD_REQUEST, Head, Opening
 from gateway.peer import Peer
-from gateway.peer import Request as UpgradeRequest
 from gateway.session import Session
 
 SLICE_BYTES, DEFLATED_SLICE_BYTES = 16 * 1024, 1024
@@ -71,6 +70,11 @@ class Connection(asyncio.Protocol):
         return str(self.peer)
 
     @property
+    def made(self) -> bool:
+        """Whether it has a transport: from then on it tells the front itself when its opening is over."""
+        return hasattr(self, "_transport")
+
+    @property
     def peer_left(self) -> bool:
         """Whether the peer has closed its end already: unread as long as we have not come to it."""
         return frames.peer_left(self._transport)
@@ -108,6 +112,7 @@ class Connection(asyncio.Protocol):
                 self._read_to_close(data)
             else:
                 self._held += data
+                self._wait_for_verdict()
         except Exception:  # noqa: BLE001 - outermost shell of a socket: its failure must stay its own
             structlog.get_logger().exception("connection.failed", state=repr(self))
             self.abort("internal error")
@@ -237,23 +242,18 @@ class Connection(asyncio.Protocol):
             return
         request = self._request = cast("Request", events[0])
         self._phase = Phase.VERDICT
-        self._introduce(request)
-        if self._phase is Phase.VERDICT:
-            self._pause()
+        asked = self._introduction.request(self.peer, self._transport.get_extra_info("ssl_object"), request)
+        if isinstance(asked, Refused):
+            self.refuse(asked)
+        else:
+            self.peer = asked.peer
+            self._front.requested(self, asked)
+        self._wait_for_verdict()
 
-    def _introduce(self, request: Request) -> None:
-        headers = request.headers
-        credentials = headers.get_all("Authorization")
-        peer = self._introduction.complete(self.peer, self._transport.get_extra_info("ssl_object"), headers)
-        if isinstance(peer, Peer):
-            self.peer = peer
-        if isinstance(peer, Refused) or len(credentials) > 1:
-            self.refuse(REPEATED_HEADER)
-            return
-        offered = tuple(headers.get_all("Sec-WebSocket-Protocol"))
-        version = next(iter(headers.get_all("Sec-WebSocket-Version")), None)
-        asked = UpgradeRequest(request.path, offered, peer, credentials[0] if credentials else None, version)
-        self._front.requested(self, asked)
+    def _wait_for_verdict(self) -> None:
+        """Read on, within bounds, to learn whether the peer is still there when the verdict comes."""
+        if self._phase is Phase.VERDICT and len(self._held) > SLICE_BYTES:
+            self._pause()
 
     def begin(self) -> None:
         """The session is in place: read what came with the request, then the socket."""

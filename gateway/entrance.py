@@ -1,22 +1,24 @@
-"""The doors: plain and TLS listeners side by side, and what a connection must show before its request is read.
+"""The way in: plain and TLS doors side by side, and what a connection must show before its request is read.
 
 The front judges each connection before a byte of it is read. A believed proxy's PROXY header comes next, then the TLS
 handshake with the certificates in force at that moment; both have a deadline, and a task that ends with the entrance.
 """
 
 import asyncio
+import socket
 import ssl
 from functools import partial
 
 import structlog
 
-from gateway import metrics
-from gateway.arrival import Arrival, Early, HeaderRefusedError
+from gateway import metrics, proxy_protocol
 from gateway.connection import Connection
+from gateway.doors import Door
+from gateway.errors import GatewayError
 from gateway.front import Front
 from gateway.introduction import Introduction, address_of
 from gateway.peer import Peer
-from gateway.proxy_protocol import Told
+from gateway.proxy_protocol import FIXED_BYTES, BadHeader, Told
 from gateway.settings import GatewaySettings
 from gateway.throttle import Throttle
 from gateway.tls import Tls
@@ -40,6 +42,10 @@ _REASONS = {
 """Of OpenSSL's many reasons those that an operator can act on; alerts of the peer are `alert`, the rest `other`."""
 
 
+class _HeaderRefusedError(GatewayError):
+    """A proxy's connection begins with no usable header; the text is the reason, empty when it sent nothing at all."""
+
+
 class Entrance:
     """Listens for charge points and gives each connection to the front; `close` ends what is still on its way there."""
 
@@ -48,8 +54,8 @@ class Entrance:
         self._front = front
         self._tls = tls
         self._introduction = Introduction(settings.known_proxies, lambda: None if tls is None else tls.trust)
-        self._servers: list[asyncio.Server] = []
-        self._tasks: set[asyncio.Task[bool]] = set()
+        self._doors: list[Door] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._throttle = Throttle(per_second=10)
         self._log = structlog.get_logger()
         self.port = settings.listen_port
@@ -60,128 +66,121 @@ class Entrance:
         """Listen; raises OSError when an address cannot be taken."""
         settings = self._settings
         if settings.plain_listen is PlainListen.ON:
-            self.port = await self._listen(settings.listen_host, settings.listen_port, tls=False)
+            self.port = await self._open(settings.listen_host, settings.listen_port, tls=False)
         if settings.tls_listen_port is not None:
-            self.tls_port = await self._listen(settings.tls_listen_host, settings.tls_listen_port, tls=True)
+            self.tls_port = await self._open(settings.tls_listen_host, settings.tls_listen_port, tls=True)
 
     async def close(self) -> None:
         """Listen no more, and end the TLS handshakes under way."""
-        servers, self._servers = self._servers, []
-        for server in servers:
-            server.close()
+        doors, self._doors = self._doors, []
+        for door in doors:
+            door.close()
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _listen(self, host: str, port: int, *, tls: bool) -> int:
-        accept = partial(self._accept, tls=tls)
-        server = await asyncio.get_running_loop().create_server(
-            lambda: Arrival(accept), host, port, backlog=self._settings.listen_backlog
-        )
-        self._servers.append(server)
-        taken: int = server.sockets[0].getsockname()[1]
-        return taken
+    async def _open(self, host: str, port: int, *, tls: bool) -> int:
+        door = Door(partial(self._accepted, tls=tls))
+        self._doors.append(door)
+        return await door.open(host, port, self._settings.listen_backlog)
 
-    def _accept(self, arrival: Arrival, transport: asyncio.Transport, *, tls: bool) -> None:
-        address, port = address_of(transport.get_extra_info("peername"))
+    def _accepted(self, sock: socket.socket, name: object, *, tls: bool) -> None:
+        address, port = address_of(name)
         if not self._front.arrived(address):
-            transport.abort()
+            sock.close()
             return
-        proxies = self._introduction.proxies
-        proxied = proxies.speak_first and proxies.listed(address)
-        if not proxied and not tls:
-            self._hand_on(transport, self._introduction.peer(address, port, None, tls=False))
-            return
-        task = asyncio.create_task(
-            self._receive(arrival if proxied else None, transport, (address, port), tls=tls), name="opening"
-        )
+        connection = Connection(self._front, Peer(address, port, tls), self._introduction)
+        task = asyncio.create_task(self._receive(sock, connection, tls=tls), name="opening")
         self._tasks.add(task)
-        task.add_done_callback(partial(self._received, transport, address))
+        task.add_done_callback(partial(self._received, sock, connection, address))
 
-    def _received(self, transport: asyncio.Transport, address: str, task: asyncio.Task[bool]) -> None:
+    def _received(self, sock: socket.socket, connection: Connection, address: str, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if task.cancelled() or not task.result():
-            transport.abort()
+        if not connection.made:  # else it settles that itself
+            sock.close()
             self._front.settled(address)
 
-    async def _receive(
-        self, arrival: Arrival | None, transport: asyncio.Transport, name: tuple[str, int], *, tls: bool
-    ) -> bool:
-        """Whether the connection was handed on."""
+    async def _receive(self, sock: socket.socket, connection: Connection, *, tls: bool) -> None:
+        proxies, peer = self._introduction.proxies, connection.peer
         try:
-            told = None if arrival is None else await self._header(arrival, *name, tls=tls)
-            peer = self._introduction.peer(*name, told, tls=tls)
+            if proxies.speak_first and proxies.listed(peer.address):
+                told = await self._header(sock, peer, tls=tls)
+                connection.peer = self._introduction.peer(peer.address, peer.port, told, tls=tls)
             if tls:
-                secured, early = await self._handshake(transport, peer)
-                early.successor = self._hand_on(secured, peer)
-                if early.data:
-                    early.successor.data_received(bytes(early.data))
+                await self._handshake(sock, connection)
             else:
-                self._hand_on(transport, peer)
-                transport.resume_reading()
-        except (HeaderRefusedError, OSError):
-            return False  # counted where it happened
+                await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock)
+        except (_HeaderRefusedError, OSError):
+            pass  # counted where it happened
         except Exception:  # noqa: BLE001 - outermost shell of an opening
             self._log.exception("opening.failed")
-            return False
-        return True
 
-    async def _header(self, arrival: Arrival, address: str, port: int, *, tls: bool) -> Told:
+    async def _header(self, sock: socket.socket, proxy: Peer, *, tls: bool) -> Told:
         settings = self._settings
         patience = settings.tls_handshake_timeout_seconds if tls else settings.handshake_timeout_seconds
         try:
             async with asyncio.timeout(patience):
-                return await arrival.header()
-        except (HeaderRefusedError, TimeoutError) as error:
-            reason = error.reason if isinstance(error, HeaderRefusedError) else "timeout"
+                return await _read_header(sock)
+        except (_HeaderRefusedError, TimeoutError) as error:
+            reason = "timeout" if isinstance(error, TimeoutError) else str(error)
             if reason:  # a health check may come and go without a word
                 metrics.PROXY_HEADERS_REFUSED.labels(reason).inc()
-                self._complain("proxy.header_refused", reason, f"{address}:{port}")
+                if self._throttle.passes(asyncio.get_running_loop().time()):
+                    held_back = self._throttle.take_suppressed()
+                    self._log.warning("proxy.header_refused", reason=reason, remote=str(proxy), held_back=held_back)
             raise
 
-    async def _handshake(self, transport: asyncio.Transport, peer: Peer) -> tuple[asyncio.Transport, Early]:
+    async def _handshake(self, sock: socket.socket, connection: Connection) -> None:
         context = None if self._tls is None else self._tls.context
         assert context is not None  # noqa: S101 - the settings ask for certificates where they ask for the listener
-        early = Early()
         settings = self._settings
         metrics.TLS_HANDSHAKES.inc()
         try:
-            secured = await asyncio.get_running_loop().start_tls(
-                transport,
-                early,
-                context,
-                server_side=True,
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: connection,
+                sock,
+                ssl=context,
                 ssl_handshake_timeout=settings.tls_handshake_timeout_seconds,
                 ssl_shutdown_timeout=settings.close_timeout_seconds,
             )
-            if secured is None or transport.is_closing():  # the loop calls an end without an error a success
+            if not connection.made:  # the loop knows no error where the peer just left
                 raise ConnectionResetError
         except OSError as error:
             reason = _reason_of(error)
             metrics.TLS_FAILED.labels(reason).inc()
-            self._complain("tls.handshake_failed", reason, str(peer))
+            if self._throttle.passes(asyncio.get_running_loop().time()):
+                held_back, remote = self._throttle.take_suppressed(), connection.remote
+                self._log.info("tls.handshake_failed", reason=reason, remote=remote, held_back=held_back)
             raise
         finally:
             metrics.TLS_HANDSHAKES.dec()
-        return secured, early
-
-    def _hand_on(self, transport: asyncio.Transport, peer: Peer) -> Connection:
-        connection = Connection(self._front, peer, self._introduction)
-        transport.set_protocol(connection)
-        connection.connection_made(transport)
-        return connection
-
-    def _complain(self, event: str, reason: str, remote: str) -> None:
-        if self._throttle.passes(asyncio.get_running_loop().time()):
-            held_back = self._throttle.take_suppressed()
-            self._log.info(event, reason=reason, remote=remote, held_back=held_back)
 
 
-def _reason_of(error: Exception) -> str:
+async def _read_header(sock: socket.socket) -> Told:
+    """Reads not one byte more than the header has: what follows is for TLS."""
+    fixed = await _read_exactly(sock, FIXED_BYTES)
+    size = proxy_protocol.rest_of(fixed)
+    told = size if isinstance(size, BadHeader) else proxy_protocol.decode(fixed, await _read_exactly(sock, size))
+    if isinstance(told, BadHeader):
+        raise _HeaderRefusedError(told)
+    return told
+
+
+async def _read_exactly(sock: socket.socket, size: int) -> bytes:
+    loop = asyncio.get_running_loop()
+    data = bytearray(size)
+    filled = 0
+    while filled < size:
+        count = await loop.sock_recv_into(sock, memoryview(data)[filled:])
+        if not count:
+            raise _HeaderRefusedError("ended" if filled else "")
+        filled += count
+    return bytes(data)
+
+
+def _reason_of(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         reason = error.reason or ""
         return _REASONS.get(reason, "alert" if "ALERT" in reason else "other")
-    if isinstance(error, TimeoutError | ConnectionAbortedError):
-        return "timeout"
-    return "gone"
+    return "timeout" if isinstance(error, TimeoutError | ConnectionAbortedError) else "gone"

@@ -7,12 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from websockets.datastructures import Headers
+from websockets.http11 import Request as HttpRequest
 
 from gateway import forwarded, metrics
 from gateway.client_certificates import Problem, Trust
 from gateway.forwarded import Proxies
 from gateway.handshake import Refused
-from gateway.peer import Peer
+from gateway.peer import Peer, Request
 from gateway.proxy_protocol import Told
 
 REPEATED_HEADER = Refused(400, "repeated_header", "a header that may come once has come more often")
@@ -31,8 +32,20 @@ class Introduction:
             return Peer(address, port, tls or (told is not None and told.tls))
         return Peer(told.address, told.port, tls or told.tls, proxy=address)
 
-    def complete(self, peer: Peer, secured: ssl.SSLObject | None, headers: Headers) -> Peer | Refused:
-        """What is known with the request's headers."""
+    def request(self, peer: Peer, secured: ssl.SSLObject | None, request: HttpRequest) -> Request | Refused:
+        """What a request asks for, and all that is known of who asks."""
+        headers = request.headers
+        credentials = headers.get_all("Authorization")
+        known = self._complete(peer, secured, headers)
+        if isinstance(known, Refused):
+            return known
+        if len(credentials) > 1:
+            return REPEATED_HEADER
+        offered = tuple(headers.get_all("Sec-WebSocket-Protocol"))
+        version = next(iter(headers.get_all("Sec-WebSocket-Version")), None)
+        return Request(request.path, offered, known, credentials[0] if credentials else None, version)
+
+    def _complete(self, peer: Peer, secured: ssl.SSLObject | None, headers: Headers) -> Peer | Refused:
         proxies = self.proxies
         present = forwarded.present(headers.get_all, proxies)
         if present:

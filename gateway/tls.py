@@ -238,7 +238,7 @@ def _context(files: TlsFiles, trust: Trust | None) -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_OPTIONAL
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
-        # A resumed session shows its certificate without the intermediates, of which one may have been revoked.
+        # A ticket holds the client's certificate without the intermediates, of which one may have been revoked.
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0
     return context

@@ -91,7 +91,10 @@ def check(settings_class: type[S]) -> tuple[S | None, list[str]]:
         settings = settings_class()
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_input=False, include_context=False):
-            variable = ".".join(str(part) for part in detail["loc"]) or "settings"
+            place = [str(part) for part in detail["loc"]]
+            if place and place[0] in settings_class.model_fields:  # so pydantic calls a default that will not do
+                place[0] = str(settings_class.model_fields[place[0]].alias)
+            variable = ".".join(place) or "settings"
             problems.append(f"{variable}: {detail['msg']}")
         return None, problems
     return (None if problems else settings), problems
