@@ -101,8 +101,8 @@ async def test_every_profile_against_everything_that_can_be_shown(edge_alone, wa
         f"CP-{profile}": AdmissionVerdict(f"CP-{profile}", known=True, profile=profile, keys=(KEY.encode(),))
         for profile in TABLE
     }
-    met: dict[tuple[str, str], str] = {}
-    expected: dict[tuple[str, str], str] = {}
+    met: dict[tuple[int, str], str] = {}
+    expected: dict[tuple[int, str], str] = {}
     for profile, peers in TABLE.items():
         for basic, outcome in peers[peer].items():
             identity = f"CP-{profile}"
