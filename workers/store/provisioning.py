@@ -156,8 +156,8 @@ def _configuration(entry: Entry, _number: int) -> dict[str, Any]:
         entry.problem("key of OCPP 2.x must read Component.Variable")
     if key.rpartition(".")[2].strip().casefold() in RESERVED_KEYS:
         entry.problem(
-            f"{key} is not for all charge points alike: give each its password and security_profile in [[charge_points]],"
-            " and change them by the operations rotate-key and raise-profile"
+            f"{key} is not for many charge points alike: give each its password and security_profile in"
+            " [[charge_points]], and change them by the operations rotate-key and raise-profile"
         )
     if family == "1.6" and len(key) > 50:
         entry.problem("key of OCPP 1.6 is longer than 50 characters")

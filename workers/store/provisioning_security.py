@@ -1,7 +1,7 @@
 """What a provisioning file says of passwords and profiles: it sets charge points up, and takes nothing back.
 
-A file is put on record again and again. A password that is or was on record changes nothing, as it may have been rotated
-since, and a profile is never lowered by a file.
+A file is put on record again and again. A password that is or was on record changes nothing, as it may have been
+rotated since, and a profile is never lowered by a file.
 """
 
 from collections.abc import Sequence
