@@ -17,7 +17,7 @@ def test_every_time_and_size_has_its_unit_in_its_name() -> None:
         r"_(MILLI)?SECONDS?$|_BYTES$|_(CALLS|COMMANDS|PINGS|CONNECTIONS|KEPT|OUTSTANDING|SHARE|PREFETCH|DAYS)$"
     )
     unitless = {"OCPP_GATEWAY_LISTEN_PORT", "OCPP_GATEWAY_LISTEN_BACKLOG", "OCPP_MONITOR_PORT", "OCPP_WORKER_LANES"}
-        unitless |= {"OCPP_WORKER_INTERVAL_JITTER"}  # a share
+    unitless |= {"OCPP_WORKER_INTERVAL_JITTER"}  # a share
     for settings in (GatewaySettings, WorkerSettings):
         for name, default, _ in variables(settings):
             if default.replace(".", "", 1).isdigit() and name not in unitless:
