@@ -27,7 +27,9 @@ from tests.support.commanding import bringing_commands
 from tests.support.operating import operator_on
 from tests.support.serving import serving, worker_settings
 from tests.support.worker_store import all_rows, migrated_store
+from tools.nodes.ports import free_ports
 from workers.authorization.service import service
+from workers.runtime.admission_news import tell_all_gateways
 from workers.store import tables
 
 BOOT = {"chargePointVendor": "ACME", "chargePointModel": "W"}
@@ -146,3 +148,12 @@ async def test_gateways_hear_of_charge_points_that_an_operator_adds_or_blocks(am
         assert (await operator.ask(Operation.ADD_CHARGE_POINT, identity="CP-7")).ok
         assert (await operator.ask(Operation.BLOCK_CHARGE_POINT, identity="CP-7")).ok
         await until(lambda: admissions.news == ["CP-7", "CP-7"])
+
+
+async def test_gateways_hear_that_a_file_was_provisioned_and_words_say_why_not(amqp_url, sqlite_database_url):
+    assert await tell_all_gateways(amqp_url) is None  # nobody has ever been here: nobody is to be told
+    async with world(amqp_url, sqlite_database_url) as (*_, admissions):
+        assert await tell_all_gateways(amqp_url) is None
+        await until(lambda: admissions.news == [None])
+    (port,) = free_ports(1)
+    assert "no connection to the broker" in (await tell_all_gateways(f"amqp://127.0.0.1:{port}/") or "")
