@@ -32,6 +32,7 @@ class KeyState(StrEnum):
     RETIRED = "retired"
 
 
+MOST_AT_ONCE = 500
 LIVE = (KeyState.CURRENT.value, KeyState.PENDING.value)
 
 _RECORDS = (
@@ -61,6 +62,15 @@ _KEYS_OF = (
     select(charge_point_keys).where(_keys.identity == bindparam("whose")).order_by(_keys.created_at, _keys.key_id)
 )
 _SECURITY_OF = select(charge_point_security).where(_security.identity == bindparam("whose"))
+_KEYS_OF_MANY = (
+    select(charge_point_keys)
+    .where(_keys.identity.in_(bindparam("wanted", expanding=True)))
+    .order_by(_keys.created_at, _keys.key_id)
+)
+_SECURITY_OF_MANY = select(charge_point_security).where(_security.identity.in_(bindparam("wanted", expanding=True)))
+_VERSIONS_OF_MANY = select(_points.identity, _points.ocpp_version).where(
+    _points.identity.in_(bindparam("wanted", expanding=True))
+)
 _VERSION_OF = select(_points.ocpp_version).where(_points.identity == bindparam("whose"))
 
 
@@ -129,8 +139,14 @@ def _verdict(identity: str, row: Any, keys: tuple[str, ...], pems: tuple[str, ..
 
 async def lock(transaction: StoreTransaction, identity: str, now: datetime) -> None:
     """Hold the charge point's record until the commit; there is one afterwards."""
-    row = {"identity": identity, "updated_at": now}
-    await transaction.run(upsert(charge_point_security, transaction.dialect, ("identity",), ("updated_at",)), row)
+    await lock_many(transaction, [identity], now)
+
+
+async def lock_many(transaction: StoreTransaction, identities: Collection[str], now: datetime) -> None:
+    """The same for many, in an order in which no two wait for each other."""
+    rows = [{"identity": identity, "updated_at": now} for identity in sorted(identities)]
+    if rows:
+        await transaction.run(upsert(charge_point_security, transaction.dialect, ("identity",), ("updated_at",)), rows)
 
 
 async def is_on_record(transaction: StoreTransaction, identity: str) -> bool:
@@ -141,22 +157,49 @@ async def is_on_record(transaction: StoreTransaction, identity: str) -> bool:
 async def version_of(transaction: StoreTransaction, identity: str) -> Version | None:
     """The OCPP version of its last boot; None while it has not booted."""
     row = await transaction.first(_VERSION_OF, {"whose": identity})
-    return None if row is None or row.ocpp_version is None else Version(row.ocpp_version)
+    return None if row is None else _version(row)
 
 
 async def standing(transaction: StoreTransaction, identity: str) -> Standing:
     """Profile, target, names and policy."""
     row = await transaction.first(_SECURITY_OF, {"whose": identity})
-    if row is None:
-        return Standing()
-    return Standing(
-        row.profile,
-        row.target_profile,
-        row.target_delivery,
-        row.certificate_name,
-        MessagePolicy(row.message_policy),
-        row.updated_at,
-    )
+    return Standing() if row is None else _standing(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that is on record of one charge point but its message keys."""
+
+    standing: Standing
+    keys: Sequence[KeyRow]
+    version: Version | None
+
+
+async def known_of(transaction: StoreTransaction, identities: Sequence[str]) -> dict[str, Known]:
+    """What is on record of many, in few queries."""
+    found: dict[str, Known] = {}
+    for start in range(0, len(identities), MOST_AT_ONCE):
+        wanted = {"wanted": list(identities[start : start + MOST_AT_ONCE])}
+        standings = {row.identity: _standing(row) for row in await transaction.rows(_SECURITY_OF_MANY, wanted)}
+        versions = {row.identity: _version(row) for row in await transaction.rows(_VERSIONS_OF_MANY, wanted)}
+        keys: dict[str, list[KeyRow]] = {}
+        for row in await transaction.rows(_KEYS_OF_MANY, wanted):
+            keys.setdefault(row.identity, []).append(_row(row))
+        for who in wanted["wanted"]:
+            found[who] = Known(standings.get(who, Standing()), keys.get(who, ()), versions.get(who))
+    return found
+
+
+async def save_many(transaction: StoreTransaction, standings: Mapping[str, Standing], now: datetime) -> None:
+    """Write the records of many as they are to be."""
+    names = ("profile", "target_profile", "target_delivery", "certificate_name", "message_policy")
+    rows = [
+        {"identity": who, "updated_at": now, **{name: getattr(wanted, name) for name in names}}
+        for who, wanted in sorted(standings.items())
+    ]
+    if rows:
+        statement = upsert(charge_point_security, transaction.dialect, ("identity",), (*names, "updated_at"))
+        await transaction.run(statement, rows)
 
 
 async def save(transaction: StoreTransaction, identity: str, changes: Mapping[str, Any], now: datetime) -> None:
@@ -174,21 +217,31 @@ async def add_keys(
     transaction: StoreTransaction, identity: str, keys: Sequence[StoredKey], delivery: str, now: datetime
 ) -> None:
     """Put keys on record, in the state that they say, as the newest ones."""
-    known = await keys_of(transaction, identity)
-    # Replicas' clocks differ, and the order of keys decides which of them a confirmed one retires.
-    created_at = max(now, known[-1].created_at + timedelta(microseconds=1)) if known else now
+    await add_many(transaction, [(identity, keys, await keys_of(transaction, identity))], delivery, now)
+
+
+async def add_many(
+    transaction: StoreTransaction,
+    given: Sequence[tuple[str, Sequence[StoredKey], Sequence[KeyRow]]],
+    delivery: str,
+    now: datetime,
+) -> None:
+    """The same for many: identity, new keys, and all those that it has."""
     rows = [
         {
             "key_id": key.key_id,
             "identity": identity,
             "digest": key.encode(),
-            "state": KeyState.PENDING if key.pending else KeyState.CURRENT,
+            "state": (KeyState.PENDING if key.pending else KeyState.CURRENT).value,
             "delivery": delivery,
-            "created_at": created_at,
+            # Replicas' clocks differ, and the order of keys decides which of them a confirmed one retires.
+            "created_at": max(now, known[-1].created_at + timedelta(microseconds=1)) if known else now,
         }
+        for identity, keys, known in given
         for key in keys
     ]
-    await transaction.run(charge_point_keys.insert(), rows)
+    if rows:
+        await transaction.run(charge_point_keys.insert(), rows)
 
 
 async def change_state(
@@ -228,6 +281,21 @@ async def remove_message_key(transaction: StoreTransaction, identity: str, thumb
     """Take them no more."""
     where = (message_keys.c.identity == identity, message_keys.c.thumbprint == thumbprint)
     await transaction.run(delete(message_keys).where(*where))
+
+
+def _version(row: Any) -> Version | None:
+    return None if row.ocpp_version is None else Version(row.ocpp_version)
+
+
+def _standing(row: Any) -> Standing:
+    return Standing(
+        row.profile,
+        row.target_profile,
+        row.target_delivery,
+        row.certificate_name,
+        MessagePolicy(row.message_policy),
+        row.updated_at,
+    )
 
 
 def _row(row: Any) -> KeyRow:

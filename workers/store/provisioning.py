@@ -1,6 +1,7 @@
 """Provisioning: a TOML file of what is to be on record, checked whole before any of it is stored."""
 
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -118,6 +119,8 @@ def read_plan(text: str) -> Plan:
         setattr(plan, section, rows)
     wanted = (row.pop("security") for row in plan.charge_points)
     plan.security = [security for security in wanted if security is not None]
+    named = Counter(security.identity for security in plan.security)
+    problems += [f"charge_points: {identity} is there {count} times" for identity, count in named.items() if count > 1]
     if problems:
         raise ProvisioningError(problems)
     return plan

@@ -5,14 +5,14 @@ rotated since, and a profile is never lowered by a file.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from contracts.credentials import problem_of
+from contracts.credentials import StoredKey, problem_of
 from contracts.envelope import MOST_PROFILE, MessagePolicy
 from workers.store import credentials
-from workers.store.credentials import KeyState
+from workers.store.credentials import KeyRow, KeyState, Standing
 from workers.store.engine import StoreTransaction
 from workers.store.key_material import thumbprint_of
 from workers.store.passwords import stored_forms, was_given
@@ -76,31 +76,37 @@ def _message_keys(entry: Entry) -> dict[str, str]:
 
 
 async def apply_security(transaction: StoreTransaction, plans: Sequence[SecurityPlan], now: datetime) -> None:
-    """Put it on record; see above for what stays as it is."""
-    for plan in sorted(plans, key=lambda plan: plan.identity):
-        await credentials.lock(transaction, plan.identity, now)
-        known = await credentials.standing(transaction, plan.identity)
-        changes: dict[str, Any] = {}
-        if plan.profile is not None and plan.profile > known.profile:
-            changes["profile"] = plan.profile
-            if known.target_profile is not None and known.target_profile <= plan.profile:
-                changes["target_profile"] = None
-        if plan.certificate_name is not None:
-            changes["certificate_name"] = plan.certificate_name
-        if plan.message_policy is not None:
-            changes["message_policy"] = plan.message_policy
-        if changes:
-            await credentials.save(transaction, plan.identity, changes, now)
+    """Put it on record; see above for what stays as it is. No identity may be in it twice."""
+    identities = sorted(plan.identity for plan in plans)
+    await credentials.lock_many(transaction, identities, now)
+    found = await credentials.known_of(transaction, identities)
+    standings: dict[str, Standing] = {}
+    keys: list[tuple[str, Sequence[StoredKey], Sequence[KeyRow]]] = []
+    outdated: list[str] = []
+    for plan in plans:
+        known = found[plan.identity]
+        wanted = _wanted(plan, known.standing)
+        if wanted != known.standing:
+            standings[plan.identity] = wanted
+        if plan.password is not None and not was_given(plan.password, known.keys):
+            keys.append((plan.identity, stored_forms(plan.password, known.version), known.keys))
+            outdated += [row.key.key_id for row in known.keys if row.live]
         for thumbprint, pem in plan.message_keys.items():
             await credentials.add_message_key(transaction, plan.identity, thumbprint, pem, now)
-        if plan.password is not None:
-            await _set_password(transaction, plan.identity, plan.password, now)
+    await credentials.save_many(transaction, standings, now)
+    for start in range(0, len(outdated), credentials.MOST_AT_ONCE):
+        some = outdated[start : start + credentials.MOST_AT_ONCE]
+        await credentials.change_state(transaction, some, KeyState.RETIRED)
+    await credentials.add_many(transaction, keys, "provisioned", now)
 
 
-async def _set_password(transaction: StoreTransaction, identity: str, password: str, now: datetime) -> None:
-    keys = await credentials.keys_of(transaction, identity)
-    version = await credentials.version_of(transaction, identity)
-    if was_given(password, keys):
-        return
-    await credentials.change_state(transaction, [row.key.key_id for row in keys if row.live], KeyState.RETIRED)
-    await credentials.add_keys(transaction, identity, stored_forms(password, version), "provisioned", now)
+def _wanted(plan: SecurityPlan, known: Standing) -> Standing:
+    wanted = known
+    if plan.profile is not None and plan.profile > known.profile:
+        reached = known.target_profile is not None and known.target_profile <= plan.profile
+        wanted = replace(wanted, profile=plan.profile, target_profile=None if reached else known.target_profile)
+    if plan.certificate_name is not None:
+        wanted = replace(wanted, certificate_name=plan.certificate_name)
+    if plan.message_policy is not None:
+        wanted = replace(wanted, message_policy=MessagePolicy(plan.message_policy))
+    return wanted

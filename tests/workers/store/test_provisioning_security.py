@@ -59,3 +59,7 @@ def test_a_plan_does_not_show_its_passwords():
     assert plan.security[0].password == PASSWORD
     assert PASSWORD not in repr(plan)
     assert read_plan(point("")).security == []
+
+
+def test_a_charge_point_has_one_entry_with_its_password():
+    assert "CP-1 is there 2 times" in problems_of(point(f'password = "{PASSWORD}"') + point("security_profile = 1"))
