@@ -182,6 +182,17 @@ class CommandCompleted(EventData):
     outcome: CommandOutcome
 
 
+class CredentialChanged(EventData):
+    """A password or security profile of a charge point came into force, or was set by a person; never a secret."""
+
+    TYPE: ClassVar[str] = "credential.changed"
+
+    what: str = Field(description="key or profile.")
+    cause: str = Field(description="confirmed: the charge point has come in with it; set: an operator said so.")
+    key_id: str | None = Field(default=None, description="The name of the key that is in force now.")
+    profile: int | None = Field(default=None, description="The security profile that is in force now.")
+
+
 EVENTS: dict[str, type[EventData]] = {
     data.TYPE: data
     for data in (
@@ -196,6 +207,7 @@ EVENTS: dict[str, type[EventData]] = {
         SessionOpened,
         SessionClosed,
         CommandCompleted,
+        CredentialChanged,
     )
 }
 

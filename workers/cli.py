@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import sys
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from contracts.process import logs, running
 from contracts.process.settings import check_config, load
 from contracts.topology import RELAY_SERVICES
 from workers.errors import ProvisioningError, SchemaNotAtHeadError, StoreUnavailableError
+from workers.runtime.admission_news import tell_all_gateways
 from workers.runtime.application import Application, definition_of
 from workers.runtime.context import utc_now
 from workers.settings import WorkerSettings
@@ -138,6 +140,15 @@ def _provision(options: argparse.Namespace) -> int:
         async with store.transaction() as transaction:
             counts = await apply_plan(transaction, plan, utc_now())
         print("on record: " + ", ".join(f"{count} {kind}" for kind, count in counts.items() if count))
+        # Who provisions reads what is printed; why a connection failed is in it.
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+        problem = await tell_all_gateways(settings.amqp_url.get_secret_value())
+        if problem is not None:
+            print(
+                f"gateways were not told ({problem}): where they run, they may go by what was on record before"
+                " until their OCPP_GATEWAY_ADMISSION_CACHE_SECONDS are over",
+                file=sys.stderr,
+            )
         return 0
 
     return _with_store(settings, work)

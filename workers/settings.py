@@ -98,6 +98,13 @@ class WorkerSettings(ProcessSettings):
         le=86400,
         description="When a pending or rejected charge point may send its next BootNotification.",
     )
+    interval_jitter: float = Field(
+        0.1,
+        alias="OCPP_WORKER_INTERVAL_JITTER",
+        ge=0,
+        le=0.5,
+        description="Share by which both intervals are spread, so that a fleet's messages do not line up; 0: exact.",
+    )
     unknown_tokens: UnknownTokens = Field(
         UnknownTokens.INVALID,
         alias="OCPP_WORKER_UNKNOWN_TOKENS",

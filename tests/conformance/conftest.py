@@ -30,7 +30,9 @@ def live(
     postgres: Database | None = request.getfixturevalue("postgres") if request.param == "postgresql" else None
     database_url = f"sqlite+aiosqlite:///{folder}/ocpp.db" if postgres is None else postgres.create_database(name)
     amqp_url = rabbit.create_vhost(name)
-    stack = Stack(amqp_url=amqp_url, database_url=database_url, logs=folder)
+    stack = Stack(
+        amqp_url=amqp_url, database_url=database_url, logs=folder, settings={"OCPP_WORKER_INTERVAL_JITTER": "0"}
+    )
     try:
         stack.migrate()
         stack.run_worker_command("provision", str(PROVISIONED))

@@ -23,6 +23,7 @@ def test_every_time_and_size_has_its_unit_in_its_name() -> None:
         "OCPP_GATEWAY_MIN_SECURITY_PROFILE",
         "OCPP_GATEWAY_TLS_MIN_VERSION",
         "OCPP_MONITOR_PORT",
+        "OCPP_WORKER_INTERVAL_JITTER",  # a share
         "OCPP_WORKER_LANES",
     }
     for settings in (GatewaySettings, WorkerSettings):

@@ -58,6 +58,7 @@ class Caller:
         epoch: int = 1,
         reply: bool = True,
         violation: tuple[str, str] | None = None,
+        certificate_name: str | None = None,
     ) -> str:
         """Publish a Call; its correlation id."""
         number = next(self._numbers)
@@ -75,6 +76,7 @@ class Caller:
             received_ms=int(time.time() * 1000),
             violation_kind=violation[0] if violation else None,
             violation=violation[1] if violation else None,
+            certificate_name=certificate_name,
         )
         self.publish_body(version, action, envelope.encode(), correlation_id, reply=reply)
         return correlation_id

@@ -9,7 +9,7 @@ from typing import Any
 from contracts import topology
 from contracts.bodies import ContentType
 from contracts.broker import BrokerLink, Delivery, PrivateQueue, Returned
-from contracts.operator import Operation, OperatorAnswer, OperatorRequest
+from contracts.operator import Operation, OperatorAnswer, OperatorRequest, queue_of
 from tests.support.calling import until
 
 
@@ -26,14 +26,14 @@ class Operator:
     ) -> OperatorAnswer:
         """The answer to a request."""
         body = OperatorRequest(operation=operation, arguments=given).encode(content_type)
-        return await self.ask_raw(body, content_type)
+        return await self.ask_raw(body, content_type, queue_of(operation))
 
-    async def ask_raw(self, body: bytes, content_type: str) -> OperatorAnswer:
+    async def ask_raw(self, body: bytes, content_type: str, queue: str = topology.OPERATOR) -> OperatorAnswer:
         """The answer to any body."""
         number = f"operator-{next(self._numbers)}"
         self.link.publish(
             topology.SERVICES,
-            topology.OPERATOR,
+            queue,
             body,
             reply_to=self.link.reply_queue,
             correlation_id=number,

@@ -20,6 +20,7 @@ def worker_settings(amqp_url: str, **changes: Any) -> WorkerSettings:
         "retry_max_seconds": 0.2,
         "grace_seconds": 10,
         "command_timeout_seconds": 10,
+        "interval_jitter": 0,
         **changes,
     }
     return WorkerSettings(**values)

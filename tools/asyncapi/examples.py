@@ -26,6 +26,7 @@ from contracts.events import (
     ChargePointBooted,
     CommandCompleted,
     ConnectorStatusChanged,
+    CredentialChanged,
     DiagnosticsStatusChanged,
     Event,
     EventData,
@@ -158,6 +159,7 @@ EVENT_DATA: tuple[EventData, ...] = (
         reason="connection lost",
     ),
     CommandCompleted(outcome=TRACKED),
+    CredentialChanged(what="key", cause="confirmed", key_id="3f9a0c51b2d7"),
 )  # fmt: skip
 
 _COMMAND_ENVELOPE = CommandEnvelope(

@@ -60,6 +60,24 @@ def matches(pattern: str, value: str | None) -> bool:
     return fnmatchcase((value or "").casefold(), pattern.casefold())
 
 
+def jittered(seconds: int, share: float, chance: float) -> int:
+    """Seconds, up to that share more or less, by a chance from 0 to 1; at least 1.
+
+    Charge points that came back at the same moment would else send their heartbeats at the same moment for ever.
+    """
+    return max(1, round(seconds * (1 + share * (2 * chance - 1))))
+
+
+def is_anothers_certificate(certificate_name: str | None, identity: str, serial_number: str | None) -> bool:
+    """Whether the session's certificate was issued to another charge point than the one that boots (2.x B01.FR.12).
+
+    A certificate that is issued to the identity itself has been compared with it at the door.
+    """
+    if certificate_name is None or serial_number is None:
+        return False
+    return certificate_name.casefold() not in {identity.casefold(), serial_number.strip().casefold()}
+
+
 def boot_reply(registered: str, now: datetime, *, interval_s: int, retry_s: int) -> dict[str, Any]:
     """The CALLRESULT payload, the same in all versions; `interval` is the retry wait until accepted (1.6 4.2)."""
     return {

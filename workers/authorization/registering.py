@@ -1,15 +1,20 @@
-"""BootNotification, Heartbeat, and whether a gateway may let an identity in."""
+"""BootNotification and Heartbeat."""
 
-from collections.abc import Mapping
-from datetime import datetime
+import random
+from collections.abc import Callable, Mapping
 
-from contracts.envelope import AdmissionQuery, AdmissionVerdict, Envelope
 from contracts.events import ChargePointBooted
 from contracts.process.settings import Registration
 from contracts.versions import ErrorKind
-from workers.authorization.boot_decision import boot_reply, facts_of, registration_of
+from workers.authorization.boot_decision import (
+    boot_reply,
+    facts_of,
+    is_anothers_certificate,
+    jittered,
+    registration_of,
+)
 from workers.authorization.initial_configuration import configure_accepted
-from workers.runtime.calls import Answer, IncomingCall, Reply, refused
+from workers.runtime.calls import Answer, IncomingCall, Refusal, Reply, refused
 from workers.runtime.reading import write_time
 from workers.settings import WorkerSettings
 from workers.store import outbox, registration
@@ -19,8 +24,9 @@ from workers.store.engine import StoreTransaction
 class Registering:
     """The handlers of who may be here."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, chance: Callable[[], float] = random.random) -> None:
         self._settings = settings
+        self._chance = chance
 
     async def boot(self, call: IncomingCall, store: StoreTransaction) -> Reply:
         """Decide by the rules, store what was told, push the initial configuration once accepted."""
@@ -28,6 +34,8 @@ class Registering:
         # An empty vendor is met in the field and told apart from none: without any, it is no BootNotification.
         if facts["vendor"] is None or facts["model"] is None:
             return refused(call, ErrorKind.OCCURRENCE, "vendor and model are required")
+        if call.version.is_2x and is_anothers_certificate(call.certificate_name, call.identity, facts["serial_number"]):
+            return Refusal(ErrorKind.SECURITY, "the certificate is another charge point's", close=True)
         known, fixed = await registration.fixed(store, call.identity)
         if known or self._settings.registration is Registration.OPEN:
             registered = fixed or registration_of(await registration.rules(store), call.identity, facts)
@@ -47,10 +55,13 @@ class Registering:
             boot_reply(
                 registered,
                 call.handled_at,
-                interval_s=self._settings.heartbeat_interval_seconds,
-                retry_s=self._settings.boot_retry_interval_seconds,
+                interval_s=self._spread(self._settings.heartbeat_interval_seconds),
+                retry_s=self._spread(self._settings.boot_retry_interval_seconds),
             )
         )
+
+    def _spread(self, seconds: int) -> int:
+        return jittered(seconds, self._settings.interval_jitter, self._chance())
 
     async def heartbeat(self, call: IncomingCall, store: StoreTransaction) -> Reply:
         """The time, by which charge points set their clocks."""
@@ -69,9 +80,3 @@ def _tell(call: IncomingCall, facts: Mapping[str, str | None], registered: str, 
         reason=facts.get("boot_reason"),
     )
     outbox.emit(store, call.identity, data, occurred_at=call.received_at, now=call.handled_at)
-
-
-async def admission(body: bytes, _now: datetime, store: StoreTransaction) -> Envelope:
-    """Answer a gateway's AdmissionQuery from the store."""
-    query = AdmissionQuery.decode(body)
-    return AdmissionVerdict(query.identity, await registration.is_known(store, query.identity))

@@ -3,12 +3,15 @@
 from contracts import topology
 from contracts.actions import Service
 from contracts.versions import Version
+from workers.authorization import security_operations
+from workers.authorization.admission import TOGETHER, admission
 from workers.authorization.authorizing import Authorizing
 from workers.authorization.initial_configuration import push_due_values
-from workers.authorization.registering import Registering, admission
+from workers.authorization.registering import Registering
 from workers.authorization.signing import sign_certificate
 from workers.authorization.transferring import data_transfer_call
 from workers.runtime.calls import Handler, ServiceDefinition
+from workers.runtime.operator_answering import OperatorDesk
 from workers.settings import WorkerSettings
 
 
@@ -21,12 +24,15 @@ def service(settings: WorkerSettings) -> ServiceDefinition:
         "Authorize": Authorizing(settings).authorize,
         "DataTransfer": data_transfer_call,
     }
+    desk = OperatorDesk(security_operations.OPERATIONS, security_operations.CHANGES)
     return ServiceDefinition(
         service=Service.AUTHORIZATION,
         handlers={
             **{(version, action): handler for version in Version for action, handler in handlers.items()},
             (Version.V16, "SignCertificate"): sign_certificate,
         },
-        requests={topology.admission_queue(): admission},
+        batches={topology.admission_queue(): admission},
+        deliveries={topology.SECURITY: desk.answer},
+        together={topology.admission_queue(): TOGETHER},
         background=(push_due_values,),
     )

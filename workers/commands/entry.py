@@ -15,7 +15,8 @@ import structlog
 from contracts import topology
 from contracts.bodies import Body
 from contracts.broker import BrokerLink, Delivery
-from contracts.commands import CommandRequest, Reason
+from contracts.commands import CommandOutcome, CommandRequest, Reason
+from contracts.envelope import OutcomeKind
 from workers import metrics
 from workers.commands import undeliverable
 from workers.commands.admitting import Asked, Refusal, out_of_bounds, quoted_id, read
@@ -25,6 +26,7 @@ from workers.commands.memory import Key, Memory, Remembered
 from workers.commands.ordering import Lines
 from workers.commands.outcomes import told
 from workers.commands.replying import Replies
+from workers.commands.reserved import REFUSAL, ReservedSettings, reserved_settings
 from workers.errors import StoreUnavailableError
 
 LONGEST_PAUSE_S = 5.0
@@ -115,12 +117,19 @@ class Entry:
             self._onward.end(refused(_unread(delivery, now_ms), asked))
             return
         command = _command(delivery, asked, now_ms)
+        sets = reserved_settings(asked.request.action, asked.request.payload)
         if asked.request.tracked:
+            if sets is not None:  # what is right now may not be when it is sent, and no password is stored
+                self._replies.tell(delivery, _not_tracked(command), command.command_id, self._onward.changed)
+                return
             self._in_line(delivery, partial(self._track, delivery, asked.request, command))
             return
         if self._known(delivery, command):
             return
-        if identity in self._lines or self._tracking.holds(identity):
+        if sets is not None and command.fresh:
+            self._behind.add(command)
+            self._in_line(delivery, partial(self._after_check, delivery, command, sets))
+        elif identity in self._lines or self._tracking.holds(identity):
             self._behind.add(command)
             self._in_line(delivery, partial(self._after_held, delivery, command))
         else:
@@ -170,6 +179,25 @@ class Entry:
         if remembered is None or not self._recalled(delivery, command, remembered):
             self._onward.offer(command)
 
+    async def _after_check(self, delivery: Delivery, command: Command, sets: ReservedSettings) -> None:
+        """Go on with a command that sets what is on record, if the database says so soon: others wait behind it."""
+        refusal = Refusal(Reason.DEADLINE, "the database did not answer in time", OutcomeKind.EXPIRED)
+        patience_s = min(LONGEST_PAUSE_S, max(0.0, command.deadline_ms / 1000 - time.time()))
+        allowed = False
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience_s):
+                    allowed = await _lasting(partial(self._tracking.on_record, command.identity, sets))
+                    refusal = REFUSAL
+        except BaseException:
+            self._behind.discard(command)
+            raise
+        if allowed:
+            await self._after_held(delivery, command)
+        else:
+            self._behind.discard(command)
+            self._onward.end(refused(command, refusal))
+
     async def _track(self, delivery: Delivery, request: CommandRequest, command: Command) -> None:
         take = partial(self._tracking.take, delivery.queue, command.identity, request, command.queued_ms)
         waiting = f"\1{command.identity}"  # no identity begins with such a character
@@ -214,6 +242,9 @@ class Entry:
             return
         command = _command(delivery, asked, now_ms)
         if asked.request.tracked:
+            if reserved_settings(asked.request.action, asked.request.payload) is not None:
+                self._replies.tell(delivery, _not_tracked(command), command.command_id, self._onward.changed)
+                return
             job = partial(self._take_given_up, delivery, asked.request, command)
             self._lines.add(f"\2{command.identity}", partial(self._guarded, delivery, job))
             return
@@ -264,6 +295,10 @@ def _command(delivery: Delivery, asked: Asked, now_ms: int) -> Command:
         session=asked.request.session,
         callers=[delivery],
     )
+
+
+def _not_tracked(command: Command) -> CommandOutcome:
+    return told(command, refused(command, REFUSAL).outcome).model_copy(update={"tracked": True})
 
 
 def _unread(delivery: Delivery, now_ms: int) -> Command:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from contracts.commands import CommandOutcome, CommandReceipt, CommandRequest
 from contracts.envelope import OutcomeEnvelope
 from workers.commands.directory import Place
+from workers.commands.reserved import ReservedSettings
 from workers.runtime.context import ServiceContext
 
 WAKE = "wake"
@@ -70,6 +71,9 @@ class Tracking(Protocol):
 
     async def wake(self, queue: str, identity: str) -> None:
         """Look at what is held for this charge point."""
+
+    async def on_record(self, identity: str, asked: ReservedSettings) -> bool:
+        """Whether a direct command sets nothing but what gateways let this charge point in with."""
 
     def holds(self, identity: str) -> bool:
         """Whether a direct command of this charge point must wait for `ahead`."""

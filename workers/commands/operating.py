@@ -1,71 +1,17 @@
 """Operators' requests: queries about the store, and changes of what is on record. See docs/backend.md."""
 
-from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-import structlog
-
-from contracts.bodies import MAX_BYTES, ContentType
-from contracts.broker import Delivery
-from contracts.errors import BodyError
-from contracts.operator import Operation, OperatorAnswer, OperatorRequest
+from contracts.operator import Operation
 from workers.commands import operator_arguments as arguments
-from workers.commands.operator_arguments import Arguments, written
-from workers.runtime.calls import Written
-from workers.runtime.context import ServiceContext
+from workers.runtime.admission_news import tell_after_commit
+from workers.runtime.operator_answering import Item, Operate, OperatorDesk, plain
+from workers.runtime.operator_reading import Arguments
 from workers.store import commands, operating, presence
 from workers.store.commands import TrackedCommand
 from workers.store.engine import StoreTransaction
 from workers.store.transactions import TransactionView, list_transactions
-
-Item = dict[str, Any]
-Operate = Callable[[Any, datetime, StoreTransaction], Awaitable[list[Item] | None]]
-"""Items, or None where there is nothing of that name."""
-
-_log = structlog.get_logger()
-
-
-async def answer_operator(delivery: Delivery, now: datetime, transaction: StoreTransaction) -> Written:
-    """Answer one request, in its content type; a bad one is told what is wrong with it."""
-    content_type = ContentType.JSON
-    try:
-        content_type = ContentType.of(delivery.content_type)
-        answer = await answer_to(OperatorRequest.decode(delivery.body, content_type), now, transaction)
-    except BodyError as error:
-        answer = _refused("bad_request", str(error))
-    body = answer.encode(content_type)
-    if len(body) > MAX_BYTES:
-        refusal = _refused("bad_request", f"{len(body)} bytes are more than an answer may have: set a smaller limit")
-        body = refusal.encode(content_type)
-    return Written(body, content_type, OperatorAnswer.KIND)
-
-
-async def answer_to(request: OperatorRequest, now: datetime, transaction: StoreTransaction) -> OperatorAnswer:
-    """Do what is asked, within the transaction."""
-    kind, operate = _OPERATIONS[request.operation]
-    given = arguments.read(kind, request.arguments)
-    if isinstance(given, str):
-        return _refused("bad_request", given)
-    items = await operate(given, now, transaction)
-    if items is None:
-        return _refused("not_found", "nothing of that name is on record")
-    if request.operation in _CHANGES:
-        _note(transaction, request.operation, given)
-    return OperatorAnswer(ok=True, items=[_plain(item) for item in items])
-
-
-def _refused(error: str, description: str) -> OperatorAnswer:
-    return OperatorAnswer(ok=False, error=error, description=description)
-
-
-def _note(transaction: StoreTransaction, operation: Operation, given: Arguments) -> None:
-    identity = getattr(given, "identity", None)  # tokens are never logged
-
-    async def log(_context: ServiceContext) -> None:
-        _log.info("operator.changed", operation=operation.value, identity=identity)
-
-    transaction.after_commit(log)
 
 
 async def _sessions(given: arguments.Sessions, _now: datetime, transaction: StoreTransaction) -> list[Item]:
@@ -114,21 +60,23 @@ async def _charge_point(
     if found is None:
         return None
     sessions = await presence.list_sessions(transaction, identity=given.identity, limit=1)
-    connectors = [_plain(item) for item in await operating.connectors_of(transaction, given.identity)]
-    return [{**found, "session": _plain(_session(sessions[0])) if sessions else None, "connectors": connectors}]
+    connectors = [plain(item) for item in await operating.connectors_of(transaction, given.identity)]
+    return [{**found, "session": plain(_session(sessions[0])) if sessions else None, "connectors": connectors}]
 
 
 async def _add_charge_point(
     given: arguments.NewChargePoint, now: datetime, transaction: StoreTransaction
 ) -> list[Item] | None:
     await operating.add_charge_point(transaction, given.identity, given.registration, now)
+    tell_after_commit(transaction, given.identity)
     return await _standing(transaction, given.identity)
 
 
 async def _block_charge_point(
     given: arguments.OneChargePoint, _now: datetime, transaction: StoreTransaction
 ) -> list[Item] | None:
-    await operating.block_charge_point(transaction, given.identity)
+    if await operating.block_charge_point(transaction, given.identity):
+        tell_after_commit(transaction, given.identity)
     return await _standing(transaction, given.identity)
 
 
@@ -169,11 +117,6 @@ def _transaction_item(view: TransactionView) -> Item:
     }
 
 
-def _plain(item: Mapping[str, Any]) -> Item:
-    """Moments as text: JSON and msgpack are to say the same."""
-    return {name: written(value) if isinstance(value, datetime) else value for name, value in item.items()}
-
-
 _OPERATIONS: dict[Operation, tuple[type[Arguments], Operate]] = {
     Operation.SESSIONS: (arguments.Sessions, _sessions),
     Operation.COMMAND: (arguments.OneCommand, _command),
@@ -189,3 +132,5 @@ _OPERATIONS: dict[Operation, tuple[type[Arguments], Operate]] = {
 _CHANGES = frozenset(
     {Operation.ADD_CHARGE_POINT, Operation.BLOCK_CHARGE_POINT, Operation.ADD_TOKEN, Operation.BLOCK_TOKEN}
 )
+_DESK = OperatorDesk(_OPERATIONS, _CHANGES)
+answer_operator, answer_to = _DESK.answer, _DESK.answer_to

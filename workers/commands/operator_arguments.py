@@ -1,18 +1,16 @@
 """The arguments of each operation that operators may ask for. Pure."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, Field
 
-from contracts.bodies import problems_of
 from contracts.commands import COMMAND_ID
-from contracts.identity import MAX_LENGTH
+from workers.runtime.operator_reading import Arguments, IdentityText
 
 DEFAULT_LIMIT, MOST = 100, 1000
 LONGEST_TOKEN = 255
 
-IdentityText = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH)]
 TokenText = Annotated[str, Field(min_length=1, max_length=LONGEST_TOKEN)]
 Limit = Annotated[int, Field(ge=1, le=MOST)]
 
@@ -22,12 +20,6 @@ def _in_utc(moment: datetime | None) -> datetime | None:
         return None if moment is None else moment.astimezone(UTC)
     except OverflowError:
         raise ValueError("in UTC it is not in the years 1 to 9999") from None
-
-
-class Arguments(BaseModel):
-    """What all share: nothing that is not named, and no conversion of what is something else."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Sessions(Arguments):
@@ -76,25 +68,3 @@ class Transactions(Arguments):
     identity: IdentityText | None = None
     active: bool | None = None
     limit: Limit = DEFAULT_LIMIT
-
-
-A = TypeVar("A", bound=Arguments)
-
-
-def read(kind: type[A], arguments: dict[str, object]) -> A | str:
-    """The arguments, or what is wrong with them and which there may be; never with a value."""
-    try:
-        return kind.model_validate(arguments)
-    except ValidationError as error:
-        return f"{problems_of(error)}; the arguments are {', '.join(map(_named, kind.model_fields.items()))}"
-
-
-def _named(entry: tuple[str, object]) -> str:
-    name, field = entry
-    required = getattr(field, "is_required", lambda: False)()
-    return name if required else f"[{name}]"
-
-
-def written(moment: datetime | None) -> str | None:
-    """A moment as it is told: ISO 8601, UTC."""
-    return None if moment is None else moment.isoformat().replace("+00:00", "Z")

@@ -17,9 +17,10 @@ from contracts.commands import CommandOutcome, CommandReceipt, CommandRequest, R
 from contracts.envelope import OutcomeKind
 from contracts.errors import LinkDownError
 from workers import metrics
-from workers.commands import store_room, tracking_rules
+from workers.commands import reserved, store_room, tracking_rules
 from workers.commands.admitting import out_of_bounds
 from workers.commands.faces import Dispatches
+from workers.commands.reserved import ReservedSettings
 from workers.commands.store_room import StoreRoom
 from workers.commands.tracking_outcomes import digest_of, outcome_of
 from workers.commands.tracking_rules import AskAgain, Dispatch, End, HoldAgain, Repeat, Wait
@@ -144,6 +145,11 @@ class TrackedCommands:
         """Look at what is held for this charge point."""
         if identity in self._lanes or len(self._lanes) < MOST_LANES:
             self._look(queue, identity)
+
+    async def on_record(self, identity: str, asked: ReservedSettings) -> bool:
+        """Whether a direct command sets nothing but what gateways let this charge point in with."""
+        async with self._transaction(give_up=True) as transaction:
+            return await reserved.on_record(transaction, identity, asked)
 
     def holds(self, identity: str) -> bool:
         """Whether a direct command must let this charge point's tracked ones go first."""

@@ -16,7 +16,7 @@ from workers import metrics
 from workers.errors import InvalidReplyError
 from workers.runtime.calls import (
     Answer,
-    DeliveryHandler,
+    BatchHandler,
     Effect,
     IncomingCall,
     Refusal,
@@ -94,18 +94,16 @@ class CallAttempt:
 class RequestAttempt:
     """Handles deliveries of one request queue, such as admission queries, job requests or an operator's."""
 
-    def __init__(self, handler: DeliveryHandler, store: Store, now: Callable[[], datetime]) -> None:
+    def __init__(self, handler: BatchHandler, store: Store, now: Callable[[], datetime]) -> None:
         self._handler = handler
         self._store = store
         self._now = now
 
     async def run(self, batch: Sequence[Work]) -> Attempted:
         """Raises EnvelopeError for a body that cannot be read; else as `CallAttempt.run`."""
-        answers: list[Written | None] = []
         async with self._store.transaction() as transaction:
-            for work in batch:
-                answer = await self._handler(work.delivery, self._now(), transaction)
-                answers.append(_written(answer.encode()) if isinstance(answer, Envelope) else answer)
+            given = await self._handler([work.delivery for work in batch], self._now(), transaction)
+            answers = [_written(answer.encode()) if isinstance(answer, Envelope) else answer for answer in given]
         return Attempted(answers, ["answered"] * len(answers), tuple(transaction.effects))
 
 
@@ -114,8 +112,8 @@ def refusal(kind: ErrorKind, description: str) -> Written:
     return _written(_refusal_body(kind, description))
 
 
-def _refusal_body(kind: ErrorKind, description: str) -> bytes:
-    return ReplyEnvelope(error_kind=kind, description=description).encode()
+def _refusal_body(kind: ErrorKind, description: str, *, close: bool = False) -> bytes:
+    return ReplyEnvelope(error_kind=kind, description=description, close=close).encode()
 
 
 def _written(envelope: bytes) -> Written:
@@ -129,7 +127,7 @@ def _is_send(call: IncomingCall) -> bool:
 
 def _encode(call: IncomingCall, reply: Reply) -> bytes:
     if isinstance(reply, Refusal):
-        return _refusal_body(reply.kind, reply.description)
+        return _refusal_body(reply.kind, reply.description, close=reply.close)
     _check(call, reply)
     return ReplyEnvelope(payload=orjson.dumps(reply.payload)).encode()
 

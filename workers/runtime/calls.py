@@ -1,7 +1,7 @@
 """What a service is made of: Calls in, replies out, and the work that follows a commit."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,8 @@ class IncomingCall:
     gateway: str = ""
     session: str = ""
     epoch: int = 0
+    certificate_name: str | None = None
+    """The common name of the client certificate that the session was let in with, if any."""
     violation: Violation | None = None
     """What the gateway found wrong with the payload, when it relayed it nevertheless."""
 
@@ -69,6 +71,7 @@ def incoming(envelope: CallEnvelope, received_at: datetime, handled_at: datetime
         gateway=envelope.gateway,
         session=envelope.session,
         epoch=envelope.epoch,
+        certificate_name=envelope.certificate_name,
         violation=violation,
     )
 
@@ -95,6 +98,8 @@ class Refusal:
 
     kind: ErrorKind
     description: str = ""
+    close: bool = False
+    """Whether the gateway is to end the session once the refusal is sent."""
 
 
 Reply = Answer | Refusal
@@ -119,6 +124,11 @@ RequestHandler = Callable[[bytes, datetime, StoreTransaction], Awaitable[Envelop
 DeliveryHandler = Callable[[Delivery, datetime, StoreTransaction], Awaitable[Envelope | Written | None]]
 """The same for whoever must see the delivery's properties, such as its content type."""
 
+BatchHandler = Callable[
+    [Sequence[Delivery], datetime, StoreTransaction], Awaitable[Sequence[Envelope | Written | None]]
+]
+"""Answers the deliveries of a batch all at once; when it raises they are handled again one by one."""
+
 Effect = Callable[["ServiceContext"], Awaitable[None]]
 """What is to happen once the transaction is committed, such as a command to the charge point."""
 
@@ -139,6 +149,8 @@ class ServiceDefinition:
     background: tuple[BackgroundWork, ...] = ()
     deliveries: Mapping[str, DeliveryHandler] = field(default_factory=dict)
     """Further request queues, whose handlers see the whole delivery."""
+    batches: Mapping[str, BatchHandler] = field(default_factory=dict)
+    """Request queues whose handlers see a whole batch; `together` says how large it may be."""
     together: Mapping[str, int] = field(default_factory=dict)
     """Request queues of which so many deliveries share a transaction; one each where it is not said."""
     attachment: "AttachmentPlan | None" = None
@@ -148,13 +160,24 @@ class ServiceDefinition:
         """Whether there is a queue of Calls for this service."""
         return self.service in RELAY_SERVICES
 
-    def request_queues(self) -> dict[str, DeliveryHandler]:
+    def request_queues(self) -> dict[str, BatchHandler]:
         """Every request queue and its handler."""
-        return {**{queue: _of_body(handler) for queue, handler in self.requests.items()}, **self.deliveries}
+        bodies = {queue: _of_body(handler) for queue, handler in self.requests.items()}
+        one_by_one = {queue: _each(handler) for queue, handler in (bodies | dict(self.deliveries)).items()}
+        return one_by_one | dict(self.batches)
 
 
 def _of_body(handler: RequestHandler) -> DeliveryHandler:
     return lambda delivery, now, transaction: handler(delivery.body, now, transaction)
+
+
+def _each(handler: DeliveryHandler) -> BatchHandler:
+    async def handle(
+        deliveries: Sequence[Delivery], now: datetime, transaction: StoreTransaction
+    ) -> list[Envelope | Written | None]:
+        return [await handler(delivery, now, transaction) for delivery in deliveries]
+
+    return handle
 
 
 def refused(call: IncomingCall, kind: ErrorKind, description: str) -> Refusal:

@@ -1,6 +1,7 @@
 """Provisioning: a TOML file of what is to be on record, checked whole before any of it is stored."""
 
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from sqlalchemy import Table, delete, insert
 
 from workers.errors import ProvisioningError
 from workers.store.engine import StoreTransaction
+from workers.store.provisioning_security import SecurityPlan, apply_security, read_security
 from workers.store.tables import boot_rules, charge_points, data_transfer_vendors, initial_configuration, tokens
 from workers.store.tokens import token_key
 from workers.store.upserts import insert_new, upsert
@@ -18,6 +20,8 @@ REGISTRATIONS = ("accepted", "pending", "rejected")
 TOKEN_STATUSES = ("Accepted", "Blocked", "Invalid")
 TRANSFER_STATUSES = ("Accepted", "Rejected")
 FAMILIES = ("1.6", "2.x")
+RESERVED_KEYS = frozenset({"authorizationkey", "basicauthpassword", "securityprofile"})
+"""What a charge point is let in with, without letter case."""
 
 
 @dataclass(slots=True)
@@ -25,13 +29,15 @@ class Plan:
     """What a file asks for, by table; boot rules are None when the file says nothing of them."""
 
     charge_points: list[dict[str, Any]] = field(default_factory=list)
+    security: list[SecurityPlan] = field(default_factory=list)
+    """Of those charge points whose entry says something of it."""
     tokens: list[dict[str, Any]] = field(default_factory=list)
     boot_rules: list[dict[str, Any]] | None = None
     initial_configuration: list[dict[str, Any]] = field(default_factory=list)
     data_transfer: list[dict[str, Any]] = field(default_factory=list)
 
 
-class _Entry:
+class Entry:
     """One table of the file, taken apart key by key; each mistake becomes a line."""
 
     def __init__(self, where: str, content: Any, problems: list[str]) -> None:
@@ -62,6 +68,9 @@ class _Entry:
     def optional_text(self, key: str) -> str | None:
         return self.text(key) if key in self._left else None
 
+    def take(self, key: str) -> Any:
+        return self._left.pop(key, None)
+
     def flag(self, key: str) -> bool:
         value = self._left.pop(key, False)
         if not isinstance(value, bool):
@@ -90,7 +99,7 @@ def read_plan(text: str) -> Plan:
         raise ProvisioningError([f"not TOML: {error}"]) from error
     problems: list[str] = []
     plan = Plan()
-    readers: dict[str, Callable[[_Entry, int], dict[str, Any]]] = {
+    readers: dict[str, Callable[[Entry, int], dict[str, Any]]] = {
         "charge_points": _charge_point,
         "tokens": _token,
         "boot_rules": _boot_rule,
@@ -104,21 +113,30 @@ def read_plan(text: str) -> Plan:
             continue
         rows = []
         for number, item in enumerate(content, start=1):
-            entry = _Entry(f"{section} #{number}", item, problems)
+            entry = Entry(f"{section} #{number}", item, problems)
             rows.append(reader(entry, number))
             entry.done()
         setattr(plan, section, rows)
+    wanted = (row.pop("security") for row in plan.charge_points)
+    plan.security = [security for security in wanted if security is not None]
+    named = Counter(security.identity for security in plan.security)
+    problems += [f"charge_points: {identity} is there {count} times" for identity, count in named.items() if count > 1]
     if problems:
         raise ProvisioningError(problems)
     return plan
 
 
-def _charge_point(entry: _Entry, _number: int) -> dict[str, Any]:
+def _charge_point(entry: Entry, _number: int) -> dict[str, Any]:
     identity, registration = entry.text("identity", most=128), entry.choice("registration", ("", *REGISTRATIONS), "")
-    return {"identity": identity, "registration": registration or "accepted", "registration_fixed": bool(registration)}
+    return {
+        "identity": identity,
+        "registration": registration or "accepted",
+        "registration_fixed": bool(registration),
+        "security": read_security(entry, identity),
+    }
 
 
-def _token(entry: _Entry, _number: int) -> dict[str, Any]:
+def _token(entry: Entry, _number: int) -> dict[str, Any]:
     id_token = entry.text("id_token")
     return {
         "token_key": token_key(id_token),
@@ -130,15 +148,20 @@ def _token(entry: _Entry, _number: int) -> dict[str, Any]:
     }
 
 
-def _boot_rule(entry: _Entry, number: int) -> dict[str, Any]:
+def _boot_rule(entry: Entry, number: int) -> dict[str, Any]:
     patterns = {f"{name}_pattern": entry.text(name, "*") for name in ("identity", "vendor", "model", "firmware")}
     return {"position": number, **patterns, "registration": entry.choice("registration", REGISTRATIONS)}
 
 
-def _configuration(entry: _Entry, _number: int) -> dict[str, Any]:
+def _configuration(entry: Entry, _number: int) -> dict[str, Any]:
     family, key = entry.choice("ocpp", FAMILIES), entry.text("key", most=120)
     if family == "2.x" and "." not in key:
         entry.problem("key of OCPP 2.x must read Component.Variable")
+    if key.rpartition(".")[2].strip().casefold() in RESERVED_KEYS:
+        entry.problem(
+            f"{key} is not for many charge points alike: give each its password and security_profile in"
+            " [[charge_points]], and change them by the operations rotate-key and raise-profile"
+        )
     if family == "1.6" and len(key) > 50:
         entry.problem("key of OCPP 1.6 is longer than 50 characters")
     return {
@@ -150,7 +173,7 @@ def _configuration(entry: _Entry, _number: int) -> dict[str, Any]:
     }
 
 
-def _transfer(entry: _Entry, _number: int) -> dict[str, Any]:
+def _transfer(entry: Entry, _number: int) -> dict[str, Any]:
     return {
         "vendor_key": entry.text("vendor").casefold(),
         "message_key": entry.text("message", "", empty=True).casefold(),
@@ -169,6 +192,7 @@ async def apply_plan(transaction: StoreTransaction, plan: Plan, now: datetime) -
         await transaction.run(statement, fixed)
     if listed:
         await transaction.run(insert_new(charge_points, dialect), listed)
+    await apply_security(transaction, plan.security, now)
     await _upsert_all(transaction, tokens, ("token_key",), plan.tokens)
     if plan.boot_rules is not None:
         await transaction.run(delete(boot_rules))

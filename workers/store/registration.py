@@ -49,11 +49,6 @@ async def create(transaction: StoreTransaction, identities: Iterable[str], now: 
     await transaction.run(insert_new(charge_points, transaction.dialect), rows)
 
 
-async def is_known(transaction: StoreTransaction, identity: str) -> bool:
-    """Whether the charge point is on record."""
-    return await transaction.first(_ONE, {"wanted": identity}) is not None
-
-
 async def fixed(transaction: StoreTransaction, identity: str) -> tuple[bool, str | None]:
     """Whether the charge point is on record, and the registration that a person gave it, if any."""
     row = await transaction.first(_ONE, {"wanted": identity})

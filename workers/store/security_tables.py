@@ -11,6 +11,7 @@ charge_point_security = Table(
     Column("identity", PlainText, primary_key=True),
     Column("profile", Integer, nullable=False, server_default=text("0")),  # never lowered by the protocol
     Column("target_profile", Integer),  # asked for; NULL once the charge point has come with it
+    Column("target_delivery", PlainText, nullable=False, server_default=text("''")),  # how the last command ended
     Column("certificate_name", PlainText),  # NULL: the identity
     Column("message_policy", PlainText, nullable=False, server_default=text("'off'")),  # off | verify | require
     Column("updated_at", UtcTime, nullable=False),

@@ -1,13 +1,23 @@
 """What a boot tells, and which rule decides on it."""
 
+import random
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from contracts.envelope import OutcomeEnvelope, OutcomeKind
 from contracts.versions import Version
-from workers.authorization.boot_decision import boot_reply, facts_of, registration_of
+from workers.authorization.boot_decision import (
+    boot_reply,
+    facts_of,
+    is_anothers_certificate,
+    jittered,
+    registration_of,
+)
 from workers.authorization.initial_configuration import again_at, request_of, to_push, values_for
 from workers.store.configuration import Push, Wanted
 from workers.store.registration import BootRule
@@ -107,3 +117,34 @@ def test_a_value_is_pushed_again_until_the_charge_point_has_spoken_or_was_away_f
     again = again_at(outcome, push("A", "1", "requested"), NOW)
     assert (again is not None and again > NOW) if later else again is None
     assert again_at(outcome, push("A", "1", "requested"), NOW + timedelta(days=8)) is None
+
+
+@given(st.integers(1, 86400), st.floats(0, 0.5), st.floats(0, 1))
+def test_an_interval_is_spread_by_its_share_and_never_below_a_second(seconds, share, chance):
+    spread = jittered(seconds, share, chance)
+    assert spread >= 1
+    assert seconds * (1 - share) - 1 <= spread <= seconds * (1 + share) + 1
+    assert jittered(seconds, 0, chance) == seconds
+
+
+def test_a_fleets_intervals_do_not_line_up():
+    chance = random.Random(1).random
+    intervals = [jittered(300, 0.1, chance()) for _ in range(1000)]
+    assert (min(intervals), max(intervals)) == (270, 330)
+    assert max(Counter(intervals).values()) < 50
+    assert abs(sum(intervals) / 1000 - 300) < 3
+
+
+@pytest.mark.parametrize(
+    ("certificate", "serial", "anothers"),
+    [
+        (None, "SN-1", False),
+        ("SN-1", "SN-1", False),
+        ("sn-1", "SN-1 ", False),
+        ("CP-1", "SN-1", False),
+        ("SN-2", "SN-1", True),
+        ("SN-2", None, False),
+    ],
+)
+def test_a_certificate_is_of_the_charge_point_that_boots(certificate, serial, anothers):
+    assert is_anothers_certificate(certificate, "CP-1", serial) is anothers

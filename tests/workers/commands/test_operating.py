@@ -21,8 +21,8 @@ from tests.support.operating import operator_on
 from tests.support.scripted_gateway import gateway_on
 from tests.support.tracked import submitted
 from tests.support.worker_store import migrated_store
-from workers.commands import operating
 from workers.commands.operating import answer_operator, answer_to
+from workers.runtime import operator_answering
 from workers.store import commands, tables
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -202,7 +202,7 @@ async def test_an_answer_that_no_client_would_take_is_refused_in_words(sqlite_da
             small = await answer_operator(delivery_of(body), NOW, transaction)
         assert OperatorAnswer.decode(small.body).ok
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(operating, "MAX_BYTES", len(small.body) - 1)
+            patch.setattr(operator_answering, "MAX_BYTES", len(small.body) - 1)
             async with store.transaction() as transaction:
                 large = OperatorAnswer.decode((await answer_operator(delivery_of(body), NOW, transaction)).body)
     assert (large.error, "limit" in large.description) == ("bad_request", True)

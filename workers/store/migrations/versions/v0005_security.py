@@ -33,6 +33,7 @@ def upgrade() -> None:
         _text("identity"),
         _number("profile", default="0"),
         _number("target_profile", null=True),
+        _text("target_delivery", default="''"),
         _text("certificate_name", null=True),
         _text("message_policy", default="'off'"),
         _time("updated_at"),
