@@ -2,6 +2,7 @@
 
 import ssl
 from base64 import b64encode
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tests.gateway.test_security import SECRET, TABLE
 from tests.support.certificates import DAY, Authority
 
 KEY = StoredKey.of(SECRET)
-SHOWN = {
+SHOWN: dict[str, Callable[[str], bytes | None]] = {
     "no Basic": lambda _: None,
     "right": lambda identity: identity.encode() + b":" + SECRET,
     "wrong": lambda identity: identity.encode() + b":another password of it",
@@ -43,13 +44,13 @@ class Wallet:
         }
         # one certificate for all profiles: their identities are its alternative names
         names = [f"CP-{profile}" for profile in TABLE]
-        expired = {"starts": timedelta(days=-9), "ends": -DAY}
+        expired = root.client("SN-1", names=names, starts=timedelta(days=-9), ends=-DAY)
         self.contexts = {
             "plain": None,
             "TLS": self._context(),
             "its certificate": self._context(root.client("SN-1", names=names).write(folder, "own")),
             "a foreign certificate": self._context(root.client("CP-99").write(folder, "foreign")),
-            "an expired certificate": self._context(root.client("SN-1", names=names, **expired).write(folder, "old")),
+            "an expired certificate": self._context(expired.write(folder, "old")),
         }
 
     def _context(self, certificate: tuple[Path, Path] | None = None) -> ssl.SSLContext:
