@@ -60,9 +60,9 @@ class Delivering:
             if isinstance(signed, Refused) or result is None:
                 return
             chain = signed.chain
-        action, payload = signed_request(
-            Version(version or request.ocpp_version), chain, request.certificate_type, request.ocpp_request_id
-        )
+        # Presence is a moment behind: the request itself says best what its charge point speaks just now.
+        spoken = Version(request.ocpp_version if request.attempts == 1 else version or request.ocpp_version)
+        action, payload = signed_request(spoken, chain, request.certificate_type, request.ocpp_request_id)
         outcome = await context.commander.send(request.identity, action, payload, context.now() + timeout)
         async with context.store.transaction() as transaction:
             result = await _settle(transaction, request_key, heard(outcome), context.now())
