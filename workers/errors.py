@@ -31,3 +31,7 @@ class AuthorityError(WorkerError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+class SigningError(WorkerError):
+    """A firmware image cannot be signed with these files."""

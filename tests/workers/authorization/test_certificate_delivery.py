@@ -116,7 +116,7 @@ async def rows_once(store: Store, table: Any, holds: Callable[[list[dict[str, An
 
 @pytest.mark.parametrize("version", Version)
 async def test_a_request_is_accepted_signed_delivered_and_on_record(amqp_url, sqlite_database_url, tmp_path, version):
-    more = {} if version is Version.V16 else {"certificateType": "ChargingStationCertificate"}
+    more: dict[str, Any] = {} if version is Version.V16 else {"certificateType": "ChargingStationCertificate"}
     more |= {"requestId": 42} if version is Version.V21 else {}
     async with world(amqp_url, sqlite_database_url, **authority_files(tmp_path, ROOT)) as (caller, store):
         request = csr()
