@@ -153,7 +153,7 @@ async def expiring(
 ) -> Sequence[tuple[str, str]]:
     """Serial and identity of installed certificates that expire by then, of connected charge points.
 
-    Not of those that were asked since, or that are asking already.
+    Not of those that were asked or served since, or that are asking already.
     """
     connected = exists().where(presence.c.identity == _i.c.identity, presence.c.closed_at.is_(None))
     asking = exists().where(_r.c.identity == _i.c.identity, _r.c.next_attempt_at.is_not(None))
@@ -164,6 +164,7 @@ async def expiring(
         .where(
             _i.c.state == INSTALLED,
             _i.c.not_after <= until,
+            _i.c.issued_at <= asked_before,  # where the authority itself expires soon, so does each new one
             _i.c.renewal_asked_at.is_(None) | (_i.c.renewal_asked_at <= asked_before),
             connected,
             ~asking,

@@ -276,8 +276,9 @@ async def test_a_certificate_that_expires_soon_is_renewed_on_request(amqp_url, d
         await sign(caller, csr(), version)
         await requests_in(store, "accepted")
         async with store.transaction() as transaction:
-            soon = datetime.now(UTC) + timedelta(days=8)
-            await transaction.run(issued_certificates.update().values(not_after=soon))
+            now = datetime.now(UTC)
+            older = {"not_after": now + timedelta(days=8), "issued_at": now - timedelta(days=2)}
+            await transaction.run(issued_certificates.update().values(**older))
         await rows_once(store, orders_table, lambda rows: [row["status"] for row in rows] == ["Accepted"])
         trigger = caller.commands[-1]
         wanted = "SignChargingStationCertificate" if version.is_2x else "SignChargePointCertificate"
