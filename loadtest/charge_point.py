@@ -6,6 +6,7 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
+from loadtest.certificates import CertificateStore
 from loadtest.clock import Clock, utc_text
 from loadtest.connector import FAULTS, Connector, Fault, Session, State
 from loadtest.ledger import Ledger, SampleRecord, TransactionRecord
@@ -42,6 +43,7 @@ class ChargePoint(Link):
             for number in range(1, self.behaviour.connectors + 1)
         }
         self.firmware_version = self.behaviour.firmware_version
+        self.certificates = CertificateStore(identity)
         self.local_list_version = 0
         self.finishing = False
         self._shown: str | None = None

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cryptography.x509 import Certificate
 from ocpp.v16 import call, call_result, enums
 
+from loadtest import firmware
 from loadtest.connector import Connector
 from loadtest.rpc import Answer, FollowUp
 from loadtest.schemas import to_payload
@@ -30,21 +32,21 @@ class Commands:
         self._signed = False
         self._table: dict[str, Callable[[dict[str, Any]], Answer]] = {
             "CancelReservation": self._cancel_reservation,
-            "CertificateSigned": lambda _: _say("CertificateSigned", status="Accepted"),
+            "CertificateSigned": self._certificate_signed,
             "ChangeAvailability": self._change_availability,
             "ChangeConfiguration": self._change_configuration,
             "ClearCache": lambda _: _say("ClearCache", status="Accepted"),
             "ClearChargingProfile": self._clear_profile,
             "DataTransfer": self._data_transfer,
-            "DeleteCertificate": lambda _: _say("DeleteCertificate", status="NotFound"),
+            "DeleteCertificate": self._delete_certificate,
             "ExtendedTriggerMessage": lambda payload: self._trigger(payload, "ExtendedTriggerMessage"),
             "GetCompositeSchedule": lambda _: _say("GetCompositeSchedule", status="Rejected"),
             "GetConfiguration": self._get_configuration,
             "GetDiagnostics": self._get_diagnostics,
-            "GetInstalledCertificateIds": lambda _: _say("GetInstalledCertificateIds", status="NotFound"),
+            "GetInstalledCertificateIds": self._installed_certificates,
             "GetLocalListVersion": lambda _: _say("GetLocalListVersion", list_version=self._cp.local_list_version),
             "GetLog": self._get_log,
-            "InstallCertificate": lambda _: _say("InstallCertificate", status="Accepted"),
+            "InstallCertificate": self._install_certificate,
             "RemoteStartTransaction": self._remote_start,
             "RemoteStopTransaction": self._remote_stop,
             "ReserveNow": self._reserve,
@@ -226,35 +228,48 @@ class Commands:
                     await cp.call(call.LogStatusNotification(enums.UploadLogStatus(self._log[0]), self._log[1]))
                 case "FirmwareStatusNotification":
                     await cp.call(self._firmware_request())
+                case "SignChargePointCertificate":
+                    await cp.call(call.SignCertificate(cp.certificates.request()))
 
-        if payload["requestedMessage"] == "SignChargePointCertificate":
-            return _say(action, status="NotImplemented")
         if payload.get("connectorId") and not chosen:
             return _say(action, status="Rejected")
         return _say(action, boot if payload["requestedMessage"] == "BootNotification" else send, status="Accepted")
 
+    # --- certificates
+
+    def _certificate_signed(self, payload: dict[str, Any]) -> Answer:
+        return _say("CertificateSigned", status=self._cp.certificates.signed(payload["certificateChain"]))
+
+    def _install_certificate(self, payload: dict[str, Any]) -> Answer:
+        status = self._cp.certificates.install(payload["certificateType"], payload["certificate"])
+        return _say("InstallCertificate", status=status)
+
+    def _installed_certificates(self, payload: dict[str, Any]) -> Answer:
+        found = [hashes for _, hashes in self._cp.certificates.installed((payload["certificateType"],))]
+        more = {"certificateHashData": found} if found else {}
+        return Answer({"status": "Accepted" if found else "NotFound", **more})
+
+    def _delete_certificate(self, payload: dict[str, Any]) -> Answer:
+        return _say("DeleteCertificate", status=self._cp.certificates.delete(payload["certificateHashData"]))
+
     # --- firmware and diagnostics
 
-    def _update(self, _payload: dict[str, Any]) -> Answer:
+    def _update(self, payload: dict[str, Any]) -> Answer:
         self._signed, self._firmware_job = False, None
-        return _say("UpdateFirmware", lambda: self._walk_firmware(None))
+        return _say("UpdateFirmware", lambda: self._walk_firmware(None, payload, None))
 
     def _signed_update(self, payload: dict[str, Any]) -> Answer:
+        wanted, job = payload["firmware"], payload["requestId"]
+        signer = self._cp.certificates.signer_of(wanted["signingCertificate"])
+        if signer is None and firmware.is_here(wanted["location"]):
+            return _say("SignedUpdateFirmware", status="InvalidCertificate")
         status = "Accepted" if self._firmware_job is None else "AcceptedCanceled"
-        self._signed, self._firmware_job = True, payload["requestId"]
-        return _say("SignedUpdateFirmware", lambda: self._walk_firmware(payload["requestId"]), status=status)
+        self._signed, self._firmware_job = True, job
+        return _say("SignedUpdateFirmware", lambda: self._walk_firmware(job, wanted, signer), status=status)
 
-    async def _walk_firmware(self, job: int | None) -> None:
-        cp, outcome = self._cp, self._cp.behaviour.firmware_outcome
-        steps = ["Downloading", "DownloadFailed"]
-        if outcome != "DownloadFailed":
-            verdict = "InvalidSignature" if outcome == "InvalidSignature" else "SignatureVerified"
-            checked = [] if job is None else [verdict]
-            rest = [] if "InvalidSignature" in checked else ["Installing", "Installed"]
-            steps = ["Downloading", "Downloaded", *checked, *rest]
-            if outcome == "InstallationFailed":
-                steps[-1] = outcome
-        for step in steps:
+    async def _walk_firmware(self, job: int | None, wanted: dict[str, Any], signer: Certificate | None) -> None:
+        cp = self._cp
+        async for step in firmware.steps(wanted, signer, cp.behaviour.firmware_outcome):
             if self._firmware_job != job:
                 return  # a newer request took over
             await cp.pause(_STEP_S)

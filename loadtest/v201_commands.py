@@ -4,8 +4,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cryptography.x509 import Certificate
 from ocpp.v201 import call, call_result, enums
 
+from loadtest import firmware
 from loadtest.connector import Connector
 from loadtest.rpc import Answer, FollowUp
 from loadtest.schemas import to_payload
@@ -27,19 +29,19 @@ class Commands:
         self._log: tuple[str, int | None] = ("Idle", None)
         self._table: dict[str, Callable[[dict[str, Any]], Answer]] = {
             "CancelReservation": self._cancel_reservation,
-            "CertificateSigned": lambda _: _say("CertificateSigned", status="Accepted"),
+            "CertificateSigned": self._certificate_signed,
             "ChangeAvailability": self._change_availability,
             "ClearCache": lambda _: _say("ClearCache", status="Accepted"),
             "ClearChargingProfile": self._clear_profile,
             "DataTransfer": self._data_transfer,
-            "DeleteCertificate": lambda _: _say("DeleteCertificate", status="NotFound"),
+            "DeleteCertificate": self._delete_certificate,
             "GetBaseReport": self._get_base_report,
-            "GetInstalledCertificateIds": lambda _: _say("GetInstalledCertificateIds", status="NotFound"),
+            "GetInstalledCertificateIds": self._installed_certificates,
             "GetLocalListVersion": lambda _: _say("GetLocalListVersion", version_number=self._cp.local_list_version),
             "GetLog": self._get_log,
             "GetTransactionStatus": self._get_transaction_status,
             "GetVariables": self._get_variables,
-            "InstallCertificate": lambda _: _say("InstallCertificate", status="Accepted"),
+            "InstallCertificate": self._install_certificate,
             "RequestStartTransaction": self._request_start,
             "RequestStopTransaction": self._request_stop,
             "ReserveNow": self._reserve,
@@ -246,31 +248,50 @@ class Commands:
                     await cp.call(_log_request(*self._log))
                 case "FirmwareStatusNotification":
                     await cp.call(_firmware_request(*self._firmware))
+                case "SignChargingStationCertificate":
+                    kind = enums.CertificateSigningUseEnumType.charging_station_certificate
+                    await cp.call(call.SignCertificate(cp.certificates.request(), kind))
 
         known = {"BootNotification", "Heartbeat", "MeterValues", "StatusNotification", "TransactionEvent"}
-        if wanted not in known | {"LogStatusNotification", "FirmwareStatusNotification"}:
+        known |= {"LogStatusNotification", "FirmwareStatusNotification", "SignChargingStationCertificate"}
+        if wanted not in known:
             return _say("TriggerMessage", status="NotImplemented")
         if wanted == "BootNotification" and cp.registration == "Accepted":
             return _say("TriggerMessage", status="Rejected")  # F06.FR.17
         return _say("TriggerMessage", send if chosen else None, status="Accepted" if chosen else "Rejected")
 
+    # --- certificates
+
+    def _certificate_signed(self, payload: dict[str, Any]) -> Answer:
+        return _say("CertificateSigned", status=self._cp.certificates.signed(payload["certificateChain"]))
+
+    def _install_certificate(self, payload: dict[str, Any]) -> Answer:
+        status = self._cp.certificates.install(payload["certificateType"], payload["certificate"])
+        return _say("InstallCertificate", status=status)
+
+    def _installed_certificates(self, payload: dict[str, Any]) -> Answer:
+        found = self._cp.certificates.installed(payload.get("certificateType"))
+        chains = [{"certificateType": kind, "certificateHashData": hashes} for kind, hashes in found]
+        more = {"certificateHashDataChain": chains} if chains else {}
+        return Answer({"status": "Accepted" if chains else "NotFound", **more})
+
+    def _delete_certificate(self, payload: dict[str, Any]) -> Answer:
+        return _say("DeleteCertificate", status=self._cp.certificates.delete(payload["certificateHashData"]))
+
     # --- firmware and logs
 
     def _update_firmware(self, payload: dict[str, Any]) -> Answer:
+        wanted, request_id = payload["firmware"], payload["requestId"]
+        signer = self._cp.certificates.signer_of(wanted.get("signingCertificate", ""))
+        if "signature" in wanted and signer is None and firmware.is_here(wanted["location"]):
+            return _say("UpdateFirmware", status="InvalidCertificate")
         status = "Accepted" if self._firmware[1] is None else "AcceptedCanceled"
-        request_id = payload["requestId"]
         self._firmware = ("DownloadScheduled", request_id)
-        signed = "signature" in payload["firmware"]
-        return _say("UpdateFirmware", lambda: self._walk_firmware(request_id, signed=signed), status=status)
+        return _say("UpdateFirmware", lambda: self._walk_firmware(request_id, wanted, signer), status=status)
 
-    async def _walk_firmware(self, request_id: int, *, signed: bool) -> None:
-        cp, outcome = self._cp, self._cp.behaviour.firmware_outcome
-        steps = ["Downloading", "DownloadFailed"]
-        if outcome == "InvalidSignature":
-            steps = ["Downloading", "Downloaded", "InvalidSignature"]
-        elif outcome != "DownloadFailed":
-            steps = ["Downloading", "Downloaded", *(["SignatureVerified"] if signed else []), "Installing", outcome]
-        for step in steps:
+    async def _walk_firmware(self, request_id: int, wanted: dict[str, Any], signer: Certificate | None) -> None:
+        cp = self._cp
+        async for step in firmware.steps(wanted, signer, cp.behaviour.firmware_outcome):
             await cp.pause(_STEP_S)
             if self._firmware[1] != request_id:
                 return  # a newer request took over

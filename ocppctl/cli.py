@@ -13,7 +13,7 @@ import structlog
 from contracts.broker.endpoint import BrokerEndpoint
 from contracts.client import CommandClient
 from contracts.errors import BodyError, ContractError, RefusedError
-from ocppctl import commanding, letters, records, security, watching
+from ocppctl import certificates, commanding, letters, records, security, watching
 from ocppctl.exits import EXPLAINED, Exit
 from ocppctl.output import Output, complain
 from ocppctl.parsing import Subcommands, common_options
@@ -63,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ocppctl {version('ocpp-gateway')}")
     common_options(parser)
     commands = Subcommands(parser, "command")
-    for room in (records, security, commanding, watching, letters):
+    for room in (records, security, certificates, commanding, watching, letters):
         room.add_to(commands)
     completion = commands.add("completion", "a script that completes this command line in your shell", None)
     completion.add_argument("shell", choices=SHELLS)

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 import logging
 import sys
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,7 @@ from contracts.actions import Service
 from contracts.process import logs, running
 from contracts.process.settings import check_config, load
 from contracts.topology import RELAY_SERVICES
-from workers.errors import ProvisioningError, SchemaNotAtHeadError, StoreUnavailableError
+from workers.errors import ProvisioningError, SchemaNotAtHeadError, SigningError, StoreUnavailableError
 from workers.runtime.admission_news import tell_all_gateways
 from workers.runtime.application import Application, definition_of
 from workers.runtime.context import utc_now
@@ -62,6 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("subject", choices=SUBJECTS)
     command.add_argument("--limit", type=_row_count, default=20)
     command.set_defaults(run=_show)
+    command = commands.add_parser("sign-firmware", help="sign a firmware image; prints what an update's payload needs")
+    for option, meaning in (("image", "the file"), ("key", "PEM, not encrypted"), ("certificate", "PEM")):
+        command.add_argument(f"--{option}", type=Path, required=True, metavar="FILE", help=meaning)
+    command.set_defaults(run=_sign_firmware)
     return parser
 
 
@@ -173,6 +178,18 @@ def _show(options: argparse.Namespace) -> int:
         return 0
 
     return _with_store(settings, work)
+
+
+def _sign_firmware(options: argparse.Namespace) -> int:
+    from workers.firmware.signing import sign_image  # no other command needs what it takes
+
+    try:
+        signed = sign_image(options.image, options.key, options.certificate)
+    except SigningError as error:
+        print(f"ocpp-worker: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+    print(json.dumps(signed, indent=2))
+    return 0
 
 
 def _with_store(settings: WorkerSettings, work: Callable[[Store], Awaitable[int]]) -> int:

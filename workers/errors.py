@@ -23,3 +23,15 @@ class ProvisioningError(WorkerError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+class AuthorityError(WorkerError):
+    """The files of the certificate authority are not as they must be; `problems` names each mistake."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class SigningError(WorkerError):
+    """A firmware image cannot be signed with these files."""

@@ -74,3 +74,18 @@ tracked_open = Gauge(
 tracked_attempts = Counter(
     "ocpp_worker_tracked_command_attempts_total", "Dispatches of tracked commands, by the outcome of each", ["outcome"]
 )
+
+certificates_issued = Counter(
+    "ocpp_worker_certificates_issued_total",
+    "Requests for certificates by what came of them: request_refused, signed, installed, rejected, failed, superseded",
+    ["result"],
+)
+certificates_expiring = Gauge(
+    "ocpp_worker_certificates_expiring",
+    "Installed certificates that expire within OCPP_WORKER_CERTIFICATE_RENEW_DAYS, or have expired",
+)
+certificate_orders = Counter(
+    "ocpp_worker_certificate_orders_total",
+    "Attempts at what charge points are to do with certificates (renew, install, refresh, delete), by their outcome",
+    ["kind", "outcome"],
+)

@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from contracts.events import EVENTS
 from contracts.process.settings import ProcessSettings
+from workers.certificate_settings import CertificateSettings
 from workers.store.engine import sqlite_file, url_problem
 
 DIALECTS = ("sqlite+aiosqlite:///", "postgresql+asyncpg://")
@@ -26,7 +27,7 @@ class EventsFormat(StrEnum):
     MSGPACK = "msgpack"
 
 
-class WorkerSettings(ProcessSettings):
+class WorkerSettings(CertificateSettings, ProcessSettings):
     """What a worker reads from its environment."""
 
     database_url: SecretStr = Field(

@@ -84,6 +84,22 @@ installed_certificates = Table(
     Column("reported_at", UtcTime, nullable=False),
 )
 
+certificate_orders = Table(
+    "certificate_orders",
+    metadata,
+    Column("order_key", PlainText, primary_key=True),  # digest of the three below: asked for again it is the same
+    Column("identity", PlainText, nullable=False, index=True),
+    Column("kind", PlainText, nullable=False),  # renew | install | refresh | delete
+    Column("subject", PlainText, nullable=False, server_default=text("''")),  # what people know it by
+    Column("details", Json, nullable=False),
+    Column("status", PlainText, nullable=False),  # requested, then the charge point's word, or how the command ended
+    Column("detail", PlainText, nullable=False, server_default=text("''")),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("asked_at", UtcTime, nullable=False),
+    Column("next_attempt_at", UtcTime, index=True),  # NULL: nothing is left to do
+    Column("ended_at", UtcTime),
+)
+
 meter_keys = Table(
     "meter_keys",
     metadata,

@@ -108,6 +108,23 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "certificate_orders",
+        _text("order_key"),
+        _text("identity"),
+        _text("kind"),
+        _text("subject", default="''"),
+        _text("details"),
+        _text("status"),
+        _text("detail", default="''"),
+        _number("attempts", default="0"),
+        _time("asked_at"),
+        _time("next_attempt_at", null=True),
+        _time("ended_at", null=True),
+        sa.PrimaryKeyConstraint("order_key", name=op.f("pk_certificate_orders")),
+    )
+    for column in ("identity", "next_attempt_at"):
+        op.create_index(op.f(f"ix_certificate_orders_{column}"), "certificate_orders", [column], unique=False)
+    op.create_table(
         "meter_keys",
         _text("identity"),
         _text("fingerprint"),
@@ -124,6 +141,7 @@ def downgrade() -> None:
     op.drop_column("meter_samples", "signature")
     for table in (
         "meter_keys",
+        "certificate_orders",
         "installed_certificates",
         "issued_certificates",
         "certificate_requests",
