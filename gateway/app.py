@@ -35,6 +35,8 @@ class Gateway:
                 f"ocpp.gateway.{settings.gateway_id}", ((GATEWAYS, settings.gateway_id), (SESSIONS, ""))
             ),
             heartbeat_s=settings.amqp_heartbeat_seconds,
+            declare=settings.amqp_declares,
+            files=settings.amqp_files,
         )
         listener.attach(self.link)
         self.monitor = Monitor(settings.monitor_host, settings.monitor_port)

@@ -43,7 +43,7 @@ def _declare() -> int:
     amqp_url = settings.amqp_url.get_secret_value()
 
     async def work() -> None:
-        await declare(amqp_url, TOPOLOGY)
+        await declare(amqp_url, TOPOLOGY, settings.amqp_files)
         if management is not None:
             vhost = BrokerEndpoint.parse(amqp_url).vhost
             await put_policies(management.get_secret_value(), vhost, TOPOLOGY.policies)

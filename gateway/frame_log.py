@@ -58,6 +58,8 @@ class FrameLog:
             self,
             name=f"ocpp-gateway {settings.gateway_id} frames",
             heartbeat_s=settings.amqp_heartbeat_seconds,
+            declare=settings.amqp_declares,
+            files=settings.amqp_files,
             topology=topology.FRAME_LOG_TOPOLOGY,
             beside=True,
         )

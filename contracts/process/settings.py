@@ -10,12 +10,12 @@ import sys
 from collections.abc import Iterator
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import TypeVar
+from typing import Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from contracts.broker.endpoint import BrokerEndpoint
+from contracts.broker.endpoint import BrokerEndpoint, TlsFiles
 
 PREFIX = "OCPP_"
 EXIT_BAD_SETTINGS = 2
@@ -30,6 +30,13 @@ class Registration(StrEnum):
 
     OPEN = "open"
     CLOSED = "closed"
+
+
+class Declare(StrEnum):
+    """Whether a process declares what processes share on the broker, or only looks whether it is there."""
+
+    ON = "on"
+    OFF = "off"
 
 
 class LogFormat(StrEnum):
@@ -58,6 +65,18 @@ class ProcessSettings(BaseSettings):
     amqp_heartbeat_seconds: int = Field(
         20, alias="OCPP_AMQP_HEARTBEAT_SECONDS", ge=2, le=600, description="A broker silent for twice this is gone."
     )
+    amqp_ca_file: str = Field(
+        "", alias="OCPP_AMQP_CA_FILE", description="Trust roots (PEM) for amqps; empty: those of the system."
+    )
+    amqp_cert_file: str = Field(
+        "", alias="OCPP_AMQP_CERT_FILE", description="Our certificate (PEM) for amqps, if the broker asks for one."
+    )
+    amqp_key_file: str = Field("", alias="OCPP_AMQP_KEY_FILE", description="Its key (PEM, not encrypted).")
+    amqp_declare: Declare = Field(
+        Declare.ON,
+        alias="OCPP_AMQP_DECLARE",
+        description="off: only look whether exchanges and queues are there; `ocpp-gateway declare` makes them.",
+    )
     registration: Registration = Field(
         Registration.OPEN,
         alias="OCPP_REGISTRATION",
@@ -79,6 +98,23 @@ class ProcessSettings(BaseSettings):
     def _readable_amqp_url(cls, value: SecretStr) -> SecretStr:
         BrokerEndpoint.parse(value.get_secret_value())
         return value
+
+    @model_validator(mode="after")
+    def _usable_amqp_files(self) -> Self:
+        problem = self.amqp_files.problem()
+        if problem is not None:
+            raise ValueError(f"OCPP_AMQP_CA_FILE, OCPP_AMQP_CERT_FILE, OCPP_AMQP_KEY_FILE: {problem}")
+        return self
+
+    @property
+    def amqp_files(self) -> TlsFiles:
+        """The files for amqps."""
+        return TlsFiles(self.amqp_ca_file, self.amqp_cert_file, self.amqp_key_file)
+
+    @property
+    def amqp_declares(self) -> bool:
+        """Whether links declare what processes share."""
+        return self.amqp_declare is Declare.ON
 
 
 S = TypeVar("S", bound=ProcessSettings)

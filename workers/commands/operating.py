@@ -14,14 +14,15 @@ from workers.commands import operator_arguments as arguments
 from workers.commands.operator_arguments import Arguments, written
 from workers.runtime.calls import Written
 from workers.runtime.context import ServiceContext
-from workers.store import commands, operating, presence
+from workers.store import commands, meter_keys, operating, presence
 from workers.store.commands import TrackedCommand
 from workers.store.engine import StoreTransaction
+from workers.store.public_keys import read_public_key
 from workers.store.transactions import TransactionView, list_transactions
 
 Item = dict[str, Any]
-Operate = Callable[[Any, datetime, StoreTransaction], Awaitable[list[Item] | None]]
-"""Items, or None where there is nothing of that name."""
+Operate = Callable[[Any, datetime, StoreTransaction], Awaitable[list[Item] | str | None]]
+"""Items, None where there is nothing of that name, or what is wrong with an argument's content."""
 
 _log = structlog.get_logger()
 
@@ -50,6 +51,8 @@ async def answer_to(request: OperatorRequest, now: datetime, transaction: StoreT
     items = await operate(given, now, transaction)
     if items is None:
         return _refused("not_found", "nothing of that name is on record")
+    if isinstance(items, str):
+        return _refused("bad_request", items)
     if request.operation in _CHANGES:
         _note(transaction, request.operation, given)
     return OperatorAnswer(ok=True, items=[_plain(item) for item in items])
@@ -169,6 +172,24 @@ def _transaction_item(view: TransactionView) -> Item:
     }
 
 
+async def _meter_keys(given: arguments.MeterKeys, _now: datetime, transaction: StoreTransaction) -> list[Item]:
+    return list(await meter_keys.list_keys(transaction, given.identity))
+
+
+async def _add_meter_key(
+    given: arguments.NewMeterKey, now: datetime, transaction: StoreTransaction
+) -> list[Item] | str | None:
+    if given.remove is not None:
+        removed = await meter_keys.remove_key(transaction, given.identity, given.remove)
+        return list(await meter_keys.list_keys(transaction, given.identity)) if removed else None
+    der = read_public_key(given.public_key or "")
+    if isinstance(der, str):
+        return f"public_key: {der}"
+    if not await meter_keys.put_key(transaction, given.identity, der, given.meter_serial.strip(), now):
+        return f"a charge point has at most {meter_keys.MOST_KEYS} meter keys"
+    return list(await meter_keys.list_keys(transaction, given.identity))
+
+
 def _plain(item: Mapping[str, Any]) -> Item:
     """Moments as text: JSON and msgpack are to say the same."""
     return {name: written(value) if isinstance(value, datetime) else value for name, value in item.items()}
@@ -185,7 +206,15 @@ _OPERATIONS: dict[Operation, tuple[type[Arguments], Operate]] = {
     Operation.ADD_TOKEN: (arguments.NewToken, _add_token),
     Operation.BLOCK_TOKEN: (arguments.OneToken, _block_token),
     Operation.TRANSACTIONS: (arguments.Transactions, _transactions),
+    Operation.METER_KEYS: (arguments.MeterKeys, _meter_keys),
+    Operation.ADD_METER_KEY: (arguments.NewMeterKey, _add_meter_key),
 }
 _CHANGES = frozenset(
-    {Operation.ADD_CHARGE_POINT, Operation.BLOCK_CHARGE_POINT, Operation.ADD_TOKEN, Operation.BLOCK_TOKEN}
+    {
+        Operation.ADD_CHARGE_POINT,
+        Operation.BLOCK_CHARGE_POINT,
+        Operation.ADD_TOKEN,
+        Operation.BLOCK_TOKEN,
+        Operation.ADD_METER_KEY,
+    }
 )

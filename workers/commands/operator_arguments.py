@@ -1,9 +1,9 @@
 """The arguments of each operation that operators may ask for. Pure."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contracts.bodies import problems_of
 from contracts.commands import COMMAND_ID
@@ -11,6 +11,8 @@ from contracts.identity import MAX_LENGTH
 
 DEFAULT_LIMIT, MOST = 100, 1000
 LONGEST_TOKEN = 255
+LONGEST_SERIAL = 100
+LONGEST_KEY = 2000
 
 IdentityText = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH)]
 TokenText = Annotated[str, Field(min_length=1, max_length=LONGEST_TOKEN)]
@@ -76,6 +78,25 @@ class Transactions(Arguments):
     identity: IdentityText | None = None
     active: bool | None = None
     limit: Limit = DEFAULT_LIMIT
+
+
+class MeterKeys(Arguments):
+    identity: IdentityText
+
+
+class NewMeterKey(Arguments):
+    identity: IdentityText
+    public_key: str | None = Field(default=None, min_length=1, max_length=LONGEST_KEY)
+    """PEM, or hexadecimal: DER, or an uncompressed point."""
+    meter_serial: str = Field(default="", max_length=LONGEST_SERIAL)
+    remove: str | None = Field(default=None, min_length=1, max_length=64)
+    """The fingerprint of a key to forget, instead of one to add."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.public_key is None) == (self.remove is None):
+            raise ValueError("either public_key or remove")
+        return self
 
 
 A = TypeVar("A", bound=Arguments)
