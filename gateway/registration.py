@@ -62,7 +62,7 @@ class Registrations:
         self._number += 1
         try:
             self.link.publish(
-                topology.SERVICES,
+                topology.ADMISSIONS,
                 topology.ADMISSION_KEY,
                 AdmissionQuery(identity=identity, gateway=self._gateway_id).encode(),
                 correlation_id=f"{CORRELATION_PREFIX}{self._number}",

@@ -159,7 +159,7 @@ class CommandClient:
     ) -> OperatorAnswer:
         """Ask the commands service about its records, or change them; raises NoAnswerError when it says nothing."""
         request = OperatorRequest(operation=operation, arguments=arguments or {})
-        answer = await self._insist(topology.SERVICES, queue_of(operation), request, timeout_s=timeout_s)
+        answer = await self._insist(topology.OPERATIONS, queue_of(operation), request, timeout_s=timeout_s)
         if isinstance(answer, Lost):
             raise NoAnswerError(f"the service cannot be reached: {_WHY[answer][2]}")
         return _read(OperatorAnswer, answer)

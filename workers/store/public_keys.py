@@ -49,7 +49,7 @@ def read_public_key(text: str) -> bytes | str:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return "is no public key that can be read"
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, CURVES):
-        return f"is not on one of the curves {', '.join(curve.name for curve in CURVES)}"
+        return f"is not on one of the curves {', '.join(str(curve.name) for curve in CURVES)}"
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 

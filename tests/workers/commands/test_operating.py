@@ -217,7 +217,7 @@ async def test_an_unknown_operation_is_told_which_there_are(sqlite_database_url)
 
 
 def delivery_of(body: bytes) -> Delivery:
-    return Delivery(topology.SERVICES, topology.OPERATOR, body, queue=topology.OPERATOR)
+    return Delivery(topology.OPERATIONS, topology.OPERATOR, body, queue=topology.OPERATOR)
 
 
 async def test_meter_keys_are_put_on_record_listed_and_removed(database_url):
