@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from contracts.broker.endpoint import BrokerEndpoint
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("declare", help="declare the broker's topology, and its policies with AMQP_MANAGEMENT_URL")
     granting.add_arguments(commands.add_parser("grant", help="give each kind of process a user with least permissions"))
     chosen = parser.parse_args(arguments)
-    work = {
+    work: dict[str | None, Callable[[], int]] = {
         "check-config": lambda: process_settings.check_config(GatewaySettings),
         "declare": _declare,
         "grant": lambda: granting.run(chosen, process_settings.load(GatewaySettings)),

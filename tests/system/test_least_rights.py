@@ -112,7 +112,7 @@ async def prepare_broker(amqp_url: str, management_url: str, prefix: str) -> Non
     vhost = BrokerEndpoint.parse(amqp_url).vhost
     with pytest.raises(BrokerRefusedError, match="no password"):
         await grant(management_url, BrokerUser, {}, vhost=vhost, prefix=prefix)
-    some = {user: PASSWORDS[user] for user in BrokerUser if user is not BrokerUser.MONITORING}
+    some: dict[BrokerUser, str] = {user: PASSWORDS[user] for user in BrokerUser if user is not BrokerUser.MONITORING}
     made = await grant(management_url, BrokerUser, some, vhost=vhost, prefix=prefix, generate=True)
     assert set(made) == {BrokerUser.MONITORING}
     before = ManagementApi(management_url).request("GET", f"/api/users/{prefix}gateway")
@@ -167,7 +167,7 @@ async def test_a_whole_day_in_small_works_with_nothing_but_these_rights(confined
             commanding = asyncio.create_task(backend.call(identity, "ClearCache", timeout_s=20))
             while not commanding.done():
                 await call(socket, "Heartbeat")
-            assert commanding.result().kind is OutcomeKind.RESULT
+            assert commanding.result().outcome is OutcomeKind.RESULT
             answer = await operator.ask(Operation.TRANSACTIONS, {"identity": identity})
             assert [item["state"] for item in answer.items] == ["ended"]
             await hearing

@@ -22,6 +22,9 @@ _ADD = "SELECT, INSERT"
 _KEEP = "SELECT, INSERT, UPDATE"
 _ALL = "SELECT, INSERT, UPDATE, DELETE"
 
+# FOR UPDATE asks for the right to update some column: that of the spelling is the one that decides nothing.
+_LOCK_TOKENS = "SELECT, UPDATE (id_token)"
+
 _EVERYBODY = {"alembic_version": _READ}
 # The gate creates unknown charge points and parks what they send too early; every effect has its event.
 _RELAY = {**_EVERYBODY, "charge_points": _ADD, "parked_messages": _ADD, "outbox": _ADD}
@@ -51,7 +54,7 @@ PRIVILEGES: Mapping[str, Mapping[str, str]] = {
     },
     Service.METERING: {
         **_RELAY,
-        "tokens": _READ,
+        "tokens": _LOCK_TOKENS,
         "authorizations": _ADD,
         "transactions": _KEEP,
         "transaction_events": _ADD,

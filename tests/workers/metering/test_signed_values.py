@@ -1,6 +1,7 @@
 """Signed meter values on their way into the store: judged once, never lost, never refused."""
 
 from collections import Counter
+from typing import Any
 
 from prometheus_client import REGISTRY
 
@@ -19,15 +20,15 @@ METERING = service(WorkerSettings())
 METER = Meter()
 
 
-def meter_values(*sampled):
+def meter_values(*sampled) -> dict[str, Any]:
     return {"connectorId": 1, "meterValue": [{"timestamp": "2026-05-01T11:59:00Z", "sampledValue": list(sampled)}]}
 
 
-def counted(result):
+def counted(result) -> float:
     return REGISTRY.get_sample_value("ocpp_worker_signed_samples_total", {"result": result}) or 0.0
 
 
-async def know(store, identity="CP-1", meter=METER, serial=""):
+async def know(store, identity="CP-1", meter=METER, serial="") -> bool:
     async with store.transaction() as transaction:
         at = call("MeterValues", {}).received_at
         return await put_key(transaction, identity, bytes.fromhex(meter.public_key), serial, at)
