@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterator
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Self, TypeVar
+from typing import TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.broker.endpoint import BrokerEndpoint, TlsFiles
@@ -71,7 +71,9 @@ class ProcessSettings(BaseSettings):
     amqp_cert_file: str = Field(
         "", alias="OCPP_AMQP_CERT_FILE", description="Our certificate (PEM) for amqps, if the broker asks for one."
     )
-    amqp_key_file: str = Field("", alias="OCPP_AMQP_KEY_FILE", description="Its key (PEM, not encrypted).")
+    amqp_key_file: str = Field(
+        "", alias="OCPP_AMQP_KEY_FILE", validate_default=True, description="Its key (PEM, not encrypted)."
+    )
     amqp_declare: Declare = Field(
         Declare.ON,
         alias="OCPP_AMQP_DECLARE",
@@ -99,12 +101,15 @@ class ProcessSettings(BaseSettings):
         BrokerEndpoint.parse(value.get_secret_value())
         return value
 
-    @model_validator(mode="after")
-    def _usable_amqp_files(self) -> Self:
-        problem = self.amqp_files.problem()
-        if problem is not None:
-            raise ValueError(f"OCPP_AMQP_CA_FILE, OCPP_AMQP_CERT_FILE, OCPP_AMQP_KEY_FILE: {problem}")
-        return self
+    @field_validator("amqp_ca_file")
+    @classmethod
+    def _usable_roots(cls, value: str) -> str:
+        return _usable(TlsFiles(ca_file=value), value)
+
+    @field_validator("amqp_key_file")
+    @classmethod
+    def _usable_key(cls, value: str, info: ValidationInfo) -> str:
+        return _usable(TlsFiles(cert_file=info.data.get("amqp_cert_file", ""), key_file=value), value)
 
     @property
     def amqp_files(self) -> TlsFiles:
@@ -115,6 +120,13 @@ class ProcessSettings(BaseSettings):
     def amqp_declares(self) -> bool:
         """Whether links declare what processes share."""
         return self.amqp_declare is Declare.ON
+
+
+def _usable(files: TlsFiles, value: str) -> str:
+    problem = files.problem()
+    if problem is not None:
+        raise ValueError(problem)
+    return value
 
 
 S = TypeVar("S", bound=ProcessSettings)
