@@ -135,11 +135,12 @@ S = TypeVar("S", bound=ProcessSettings)
 def check(settings_class: type[S]) -> tuple[S | None, list[str]]:
     """Read the environment: the settings, or None and every problem, a line each and without secret values."""
     problems = list(_unknown(settings_class))
+    aliases = {name: str(field.alias) for name, field in settings_class.model_fields.items()}
     try:
         settings = settings_class()
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_input=False, include_context=False):
-            variable = ".".join(str(part) for part in detail["loc"]) or "settings"
+            variable = ".".join(aliases.get(str(part), str(part)) for part in detail["loc"]) or "settings"
             problems.append(f"{variable}: {detail['msg']}")
         return None, problems
     return (None if problems else settings), problems

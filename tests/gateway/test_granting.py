@@ -1,4 +1,4 @@
-"""`ocpp-gateway grant` without a broker: what it prints, and what it refuses. With one: tests/system/test_least_rights."""
+"""`ocpp-gateway grant` without a broker: what it prints, and what it refuses; with one: test_least_rights."""
 
 import json
 from pathlib import Path
