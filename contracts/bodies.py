@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from contracts.errors import BodyError
 
 MAX_BYTES = 1024 * 1024
+MOST_ENTRIES = 10_000
+"""Of one list in a msgpack body: room is made for as many as a list announces, at each level of nesting."""
 
 
 class ContentType(StrEnum):
@@ -33,7 +35,7 @@ class ContentType(StrEnum):
 
 _READERS: dict[ContentType, Callable[[bytes], Any]] = {
     ContentType.JSON: orjson.loads,
-    ContentType.MSGPACK: lambda body: msgpack.unpackb(body, max_ext_len=0),
+    ContentType.MSGPACK: lambda body: msgpack.unpackb(body, max_array_len=MOST_ENTRIES, max_ext_len=0),
 }
 
 

@@ -15,6 +15,9 @@ _Kind = TypeVar("_Kind", int, str, bytes)
 
 FORMAT_VERSION = 1
 FRAMES_TYPE = "frames"
+MAX_BYTES = 16 * 1024 * 1024
+MOST_FRAMES = 10_000
+"""In one batch; room is made for as many as it announces."""
 
 
 class Direction(StrEnum):
@@ -43,8 +46,10 @@ def encode_frames(gateway: str, frames: Sequence[LoggedFrame]) -> bytes:
 
 def decode_frames(body: bytes) -> tuple[str, list[LoggedFrame]]:
     """The gateway and the frames of a batch; raises EnvelopeError."""
+    if len(body) > MAX_BYTES:
+        raise EnvelopeError(f"batch of {len(body)} bytes is over the bound of {MAX_BYTES}")
     try:
-        content: Any = msgpack.unpackb(body, max_ext_len=0)
+        content: Any = msgpack.unpackb(body, max_array_len=MOST_FRAMES, max_ext_len=0)
         if content["v"] != FORMAT_VERSION or content["t"] != FRAMES_TYPE:
             raise EnvelopeError(f"not a batch of frames of format {FORMAT_VERSION}")
         frames = [_frame(*row) for row in content["frames"]]

@@ -1,6 +1,6 @@
 """What operators ask of the commands service: queries about the store, and changes of what is on record.
 
-A request goes to the exchange `ocpp.services` with the routing key `ocpp.operator`; the answer to its `reply_to`.
+A request goes to the exchange `ocpp.operations` with the routing key `ocpp.operator`; the answer to its `reply_to`.
 """
 
 from enum import StrEnum
@@ -57,7 +57,7 @@ SECURITY_OPERATIONS = frozenset(
 
 
 def queue_of(operation: Operation) -> str:
-    """The queue, and routing key on `ocpp.services`, of whoever serves this operation."""
+    """The queue, and routing key on `ocpp.operations`, of whoever serves this operation."""
     return topology.SECURITY if operation in SECURITY_OPERATIONS else topology.OPERATOR
 
 

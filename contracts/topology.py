@@ -13,6 +13,8 @@ from contracts.versions import Version
 CALLS = "ocpp.calls"
 GATEWAYS = "ocpp.gateways"
 SERVICES = "ocpp.services"
+ADMISSIONS = "ocpp.admissions"
+OPERATIONS = "ocpp.operations"
 COMMANDS = "ocpp.commands"
 SESSIONS = "ocpp.sessions"
 EVENTS = "ocpp.events"
@@ -32,10 +34,10 @@ FRAMES = "ocpp.frames"
 """The stream of the frame log; publishers reach it by the default exchange."""
 
 OPERATOR = "ocpp.operator"
-"""The queue of operator requests; also its routing key on `ocpp.services`."""
+"""The queue of operator requests; also its routing key on `ocpp.operations`."""
 
 SECURITY = "ocpp.operator.security"
-"""The queue of operator requests about credentials and certificates; also its routing key on `ocpp.services`."""
+"""The queue of operator requests about credentials and certificates; also its routing key on `ocpp.operations`."""
 
 ADMISSION_CHANGED = "ocpp.admission.changed"
 """The fanout by which gateways hear that what they know of a charge point is out of date."""
@@ -158,11 +160,11 @@ def _bindings() -> tuple[Binding, ...]:
         for reason in ("rejected", "delivery_limit")
     )
     services = (
-        Binding(SERVICES, admission_queue(), ADMISSION_KEY),
+        Binding(ADMISSIONS, admission_queue(), ADMISSION_KEY),
         Binding(SERVICES, jobs_queue(Service.FIRMWARE), jobs_queue(Service.FIRMWARE)),
         Binding(SERVICES, jobs_queue(Service.DIAGNOSTICS), jobs_queue(Service.DIAGNOSTICS)),
-        Binding(SERVICES, OPERATOR, OPERATOR),
-        Binding(SERVICES, SECURITY, SECURITY),
+        Binding(OPERATIONS, OPERATOR, OPERATOR),
+        Binding(OPERATIONS, SECURITY, SECURITY),
     )
     # The key of a consistent-hash binding is its weight.
     shards = tuple(Binding(COMMANDS, queue, "1") for queue in COMMAND_QUEUES)
@@ -184,7 +186,10 @@ TOPOLOGY = Topology(
     exchanges=(
         Exchange(CALLS, "topic"),
         Exchange(GATEWAYS, "direct"),
+        # Apart, as a right to publish is a right to all keys of an exchange: backends have it for jobs alone.
         Exchange(SERVICES, "direct"),
+        Exchange(ADMISSIONS, "direct"),
+        Exchange(OPERATIONS, "direct"),
         Exchange(COMMANDS, HASHED),
         Exchange(SESSIONS, "fanout"),
         Exchange(ADMISSION_CHANGED, "fanout"),

@@ -128,7 +128,7 @@ class Admissions:
         if self.link is None or not self.link.up:
             return
         try:
-            self.link.publish(topology.SERVICES, topology.ADMISSION_KEY, notice.encode(), persistent=True)
+            self.link.publish(topology.ADMISSIONS, topology.ADMISSION_KEY, notice.encode(), persistent=True)
         except LinkDownError:
             return
 
@@ -183,7 +183,7 @@ class Admissions:
             return
         try:
             link.publish(
-                topology.SERVICES,
+                topology.ADMISSIONS,
                 topology.ADMISSION_KEY,
                 AdmissionQuery(identity=identity, gateway=self._gateway_id).encode(),
                 correlation_id=f"{CORRELATION_PREFIX}{self._number}",

@@ -39,6 +39,8 @@ class Gateway:
                 ((GATEWAYS, settings.gateway_id), (SESSIONS, ""), (ADMISSION_CHANGED, "")),
             ),
             heartbeat_s=settings.amqp_heartbeat_seconds,
+            declare=settings.amqp_declares,
+            files=settings.amqp_files,
         )
         listener.attach(self.link)
         self.monitor = Monitor(settings.monitor_host, settings.monitor_port)

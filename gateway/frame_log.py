@@ -14,7 +14,7 @@ import structlog
 from contracts import topology
 from contracts.broker import BrokerLink, Delivery, Returned
 from contracts.errors import LinkDownError
-from contracts.frame_log import FRAMES_TYPE, Direction, LoggedFrame, encode_frames
+from contracts.frame_log import FRAMES_TYPE, MOST_FRAMES, Direction, LoggedFrame, encode_frames
 from gateway import metrics
 from gateway.clock import Clock
 from gateway.masking import masker
@@ -58,6 +58,8 @@ class FrameLog:
             self,
             name=f"ocpp-gateway {settings.gateway_id} frames",
             heartbeat_s=settings.amqp_heartbeat_seconds,
+            declare=settings.amqp_declares,
+            files=settings.amqp_files,
             topology=topology.FRAME_LOG_TOPOLOGY,
             beside=True,
         )
@@ -74,7 +76,7 @@ class FrameLog:
         """A frame was read, or handed to the socket."""
         self._frames.append((now, session, direction, frame))
         self._bytes += len(frame)
-        if self._bytes >= BATCH_BYTES:
+        if self._bytes >= BATCH_BYTES or len(self._frames) >= MOST_FRAMES:
             self.flush()
         elif self._flush_planned is None:
             self._flush_planned = asyncio.get_running_loop().call_later(BATCH_S, self.flush)

@@ -13,10 +13,10 @@ import structlog
 from contracts.broker.endpoint import BrokerEndpoint
 from contracts.client import CommandClient
 from contracts.errors import BodyError, ContractError, RefusedError
-from ocppctl import certificates, commanding, letters, records, security, watching
+from ocppctl import certificates, commanding, letters, meter_keys, records, security, watching
 from ocppctl.exits import EXPLAINED, Exit
 from ocppctl.output import Output, complain
-from ocppctl.parsing import Subcommands, common_options
+from ocppctl.parsing import Subcommands, common_options, tls_files
 
 _CONNECT_TIMEOUT_S = 10.0
 SHELLS = ("bash", "zsh", "tcsh")
@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         BrokerEndpoint.parse(chosen.amqp_url)
     except ValueError as error:
         parser.error(str(error))
+    if (problem := tls_files(chosen).problem()) is not None:
+        parser.error(problem)
     try:
         if chosen.command == "completion":
             return _completion(parser, chosen.shell)
@@ -63,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ocppctl {version('ocpp-gateway')}")
     common_options(parser)
     commands = Subcommands(parser, "command")
-    for room in (records, security, certificates, commanding, watching, letters):
+    for room in (records, security, certificates, meter_keys, commanding, watching, letters):
         room.add_to(commands)
     completion = commands.add("completion", "a script that completes this command line in your shell", None)
     completion.add_argument("shell", choices=SHELLS)
@@ -75,7 +77,10 @@ async def _work(chosen: argparse.Namespace) -> Exit:
     if "letters" in chosen:
         return await letters.handle(chosen, output)
     connect_timeout_s = min(chosen.timeout, _CONNECT_TIMEOUT_S)
-    async with CommandClient(chosen.amqp_url, name="ocppctl", connect_timeout_s=connect_timeout_s) as client:
+    client = CommandClient(
+        chosen.amqp_url, name="ocppctl", connect_timeout_s=connect_timeout_s, files=tls_files(chosen)
+    )
+    async with client:
         code: Exit = await chosen.work(client, chosen, output)
         return code
 

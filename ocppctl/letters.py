@@ -8,7 +8,7 @@ from contracts.errors import RefusedError
 from ocppctl.arguments import positive
 from ocppctl.exits import Exit
 from ocppctl.output import Output, complain
-from ocppctl.parsing import Subcommands
+from ocppctl.parsing import Subcommands, tls_files
 
 LETTER_COLUMNS = ("id", "died_at", "queue", "reason", "routing_key", "identity", "bytes")
 _MOST_LISTED = 100
@@ -36,7 +36,8 @@ async def handle(chosen: argparse.Namespace, output: Output) -> Exit:
     """Do what was chosen; raises ContractError."""
     work: Callable[[DeadLetters, argparse.Namespace, Output], Awaitable[Exit]] = chosen.letters
     most = {"most": min(chosen.limit, 65_535)} if "limit" in chosen else {}
-    async with DeadLetters(chosen.amqp_url, connect_timeout_s=min(chosen.timeout, 10.0), **most) as letters:
+    timeout_s, files = min(chosen.timeout, 10.0), tls_files(chosen)
+    async with DeadLetters(chosen.amqp_url, connect_timeout_s=timeout_s, files=files, **most) as letters:
         return await work(letters, chosen, output)
 
 

@@ -5,6 +5,8 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from contracts.broker import TlsFiles
+from contracts.broker.endpoint import CA_VARIABLE, CERT_VARIABLE, KEY_VARIABLE
 from contracts.client import CommandClient
 from ocppctl.arguments import positive, seconds
 from ocppctl.exits import EXPLAINED, Exit
@@ -15,6 +17,11 @@ Work = Callable[[CommandClient, argparse.Namespace, Output], Awaitable[Exit]]
 
 DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672/"
 DEFAULT_TIMEOUT_S = 30.0
+_TLS_OPTIONS = (
+    ("--amqp-ca-file", CA_VARIABLE, "trust roots"),
+    ("--amqp-cert-file", CERT_VARIABLE, "our certificate"),
+    ("--amqp-key-file", KEY_VARIABLE, "its key"),
+)
 
 
 class Subcommands:
@@ -56,6 +63,13 @@ def common_options(parser: argparse.ArgumentParser, default: Any = None) -> None
         default=os.environ.get("AMQP_URL", DEFAULT_URL) if own else default,
         help="the broker; better in AMQP_URL, as others on this machine can see arguments",
     )
+    for option, variable, what in _TLS_OPTIONS:
+        parser.add_argument(
+            option,
+            metavar="FILE",
+            default=os.environ.get(variable, "") if own else default,
+            help=f"{what} for amqps (or {variable})",
+        )
     parser.add_argument(
         "--timeout",
         type=seconds,
@@ -66,6 +80,11 @@ def common_options(parser: argparse.ArgumentParser, default: Any = None) -> None
     parser.add_argument(
         "--verbose", action="store_true", default=False if own else default, help="warnings of the broker link too"
     )
+
+
+def tls_files(chosen: argparse.Namespace) -> TlsFiles:
+    """What the options for amqps say."""
+    return TlsFiles(chosen.amqp_ca_file, chosen.amqp_cert_file, chosen.amqp_key_file)
 
 
 def limit_of(parser: argparse.ArgumentParser) -> None:

@@ -131,8 +131,11 @@ class Stack:
         gateways: int = 1,
         replicas: Mapping[str, int] | None = None,
         settings: Mapping[str, str] | None = None,
+        own_settings: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
+        """`settings` are for all, `own_settings` for one service (or `gateway`) each."""
         self._environment = {"AMQP_URL": amqp_url, "DATABASE_URL": database_url, **(settings or {})}
+        self._own = own_settings or {}
         self._logs = logs
         more = {f"{service}-{n}": service for service, count in (replicas or {}).items() for n in range(2, count + 1)}
         self.workers = {name: self._worker(name, more.get(name, name)) for name in (*SERVICES, *more)}
@@ -185,12 +188,14 @@ class Stack:
             process.release()
 
     def _worker(self, name: str, service: str) -> OwnProcess:
-        return OwnProcess(name, ["workers", service], self._environment, self._logs / f"{name}.log")
+        environment = {**self._environment, **self._own.get(service, {})}
+        return OwnProcess(name, ["workers", service], environment, self._logs / f"{name}.log")
 
     def _gateway(self, number: int, port: int) -> OwnProcess:
         environment = {
             **SIMULATED,
             **self._environment,
+            **self._own.get("gateway", {}),
             "OCPP_GATEWAY_LISTEN_HOST": "127.0.0.1",
             "OCPP_GATEWAY_LISTEN_PORT": str(port),
         }

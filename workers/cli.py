@@ -17,6 +17,7 @@ from contracts.actions import Service
 from contracts.process import logs, running
 from contracts.process.settings import check_config, load
 from contracts.topology import RELAY_SERVICES
+from workers import granting
 from workers.errors import ProvisioningError, SchemaNotAtHeadError, SigningError, StoreUnavailableError
 from workers.runtime.admission_news import tell_all_gateways
 from workers.runtime.application import Application, definition_of
@@ -59,6 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("provision", help="put charge points, tokens and rules of a TOML file on record")
     command.add_argument("file", type=Path)
     command.set_defaults(run=_provision)
+    command = commands.add_parser("grant-roles", help="give each service a database role with the least privileges")
+    granting.add_arguments(command)
+    command.set_defaults(
+        run=lambda options: granting.run(options, lambda work: _with_store(load(WorkerSettings), work))
+    )
     command = commands.add_parser("show", help="show the newest rows of the store")
     command.add_argument("subject", choices=SUBJECTS)
     command.add_argument("--limit", type=_row_count, default=20)

@@ -34,6 +34,9 @@ effects_dropped = Counter("ocpp_worker_effects_dropped_total", "Work after a com
 store_reachable = Gauge("ocpp_worker_store_reachable", "1 while the database answers")
 parked = Counter("ocpp_worker_parked_messages_total", "Transaction messages stored for repair", ["reason"])
 irregular = Counter("ocpp_worker_irregularities_total", "Irregularities tolerated in transaction messages", ["flag"])
+signed_samples = Counter(
+    "ocpp_worker_signed_samples_total", "Signed meter values, by what came of their signature", ["result"]
+)
 
 command_outcomes = Counter(
     "ocpp_commands_outcomes_total", "Direct commands of backends and workers that ended", ["outcome", "reason"]

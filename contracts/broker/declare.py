@@ -7,12 +7,26 @@ from urllib.parse import quote
 
 from pamqp import base, commands
 
-from contracts.broker.endpoint import BrokerEndpoint
+from contracts.broker.endpoint import SYSTEM_ROOTS, BrokerEndpoint, TlsFiles
 from contracts.broker.wire import Deaf, Wire, connect
 from contracts.errors import BrokerRefusedError, LinkDownError
 from contracts.topology import HASHED, Policy, Topology
 
 DECLARE_TIMEOUT_S = 60.0
+
+
+async def check_on(wire: Wire, topology: Topology) -> None:
+    """Look whether exchanges and queues are there, declaring nothing; bindings cannot be looked at.
+
+    Needs no rights. Raises BrokerRefusedError naming what lacks, else as `declare_on`.
+    """
+    try:
+        async with asyncio.timeout(DECLARE_TIMEOUT_S):
+            await asyncio.gather(*[wire.ask(method) for method in _looks(topology)])
+    except BrokerRefusedError as error:
+        if " 404 " in str(error):
+            raise BrokerRefusedError(f"{error}; OCPP_AMQP_DECLARE is off: run `ocpp-gateway declare`") from None
+        raise
 
 
 async def declare_on(wire: Wire, topology: Topology) -> None:
@@ -30,29 +44,36 @@ async def declare_on(wire: Wire, topology: Topology) -> None:
         raise
 
 
-async def count(url: str, queue: str) -> int:
+async def count(url: str, queue: str, files: TlsFiles = SYSTEM_ROOTS) -> int:
     """How many messages a queue holds that nobody has taken; raises as `declare` does."""
-    async with _connected(url) as wire:
+    async with _connected(url, files) as wire:
         answer = await wire.call(commands.Queue.Declare(queue=queue, passive=True))
         return (answer.message_count or 0) if isinstance(answer, commands.Queue.DeclareOk) else 0
 
 
-async def declare(url: str, topology: Topology) -> None:
+async def declare(url: str, topology: Topology, files: TlsFiles = SYSTEM_ROOTS) -> None:
     """The same on a connection of its own; raises LinkDownError too when the broker cannot be reached."""
-    async with _connected(url) as wire:
+    async with _connected(url, files) as wire:
         await declare_on(wire, topology)
 
 
 @asynccontextmanager
-async def _connected(url: str) -> AsyncIterator[Wire]:
+async def _connected(url: str, files: TlsFiles) -> AsyncIterator[Wire]:
     try:
-        wire = await connect(BrokerEndpoint.parse(url), Deaf(), "declare", heartbeat_s=20)
+        wire = await connect(BrokerEndpoint.parse(url, files), Deaf(), "declare", heartbeat_s=20)
     except (OSError, TimeoutError) as error:
         raise LinkDownError(f"cannot connect to the broker: {type(error).__name__}") from error
     try:
         yield wire
     finally:
         await wire.close(politely=True)
+
+
+def _looks(topology: Topology) -> Iterator[base.Frame]:
+    for exchange in topology.exchanges:
+        yield commands.Exchange.Declare(exchange=exchange.name, passive=True)
+    for queue in topology.queues:
+        yield commands.Queue.Declare(queue=queue.name, passive=True)
 
 
 def _methods(topology: Topology) -> Iterator[base.Frame]:

@@ -18,8 +18,8 @@ from pamqp import base, commands
 
 from contracts.broker import codec, letter, metrics
 from contracts.broker.codec import Delivery, Returned
-from contracts.broker.declare import declare_on
-from contracts.broker.endpoint import BrokerEndpoint
+from contracts.broker.declare import check_on, declare_on
+from contracts.broker.endpoint import SYSTEM_ROOTS, BrokerEndpoint, TlsFiles
 from contracts.broker.wire import RPC_TIMEOUT_S, Wire, connect
 from contracts.errors import BrokerRefusedError, LinkDownError
 from contracts.topology import TOPOLOGY, Topology
@@ -83,22 +83,26 @@ class BrokerLink:
         private_queue: PrivateQueue | None = None,
         heartbeat_s: int = 20,
         topology: Topology | None = TOPOLOGY,
+        declare: bool = True,
+        files: TlsFiles = SYSTEM_ROOTS,
         beside: bool = False,
         on_failure: Callable[[str], None] | None = None,
     ) -> None:
         """Raises ValueError when the URL is not an AMQP URL.
 
-        `beside`: a link that the process can do without. It leaves the link metrics and `broker.connected` to the main
-        one, and logs the first failure of a row only. `on_failure` is told why, each time a connection or an attempt
-        at one has ended.
+        Without `declare` it only looks whether the topology is there, which needs no rights; the private queue is
+        declared all the same. `files` are for amqps. `beside`: a link that the process can do without. It leaves the
+        link metrics and `broker.connected` to the main one, and logs the first failure of a row only. `on_failure` is
+        told why, each time a connection or an attempt at one has ended.
         """
-        self._endpoint = BrokerEndpoint.parse(url)
+        self._endpoint = BrokerEndpoint.parse(url, files)
         self._listener = listener
         self._name = name
         self._consumers = tuple(consumers)
         self._private_queue = private_queue
         self._heartbeat_s = heartbeat_s
         self._topology = topology
+        self._prepare = declare_on if declare else check_on
         self._beside = beside
         self._failing = False
         self._on_failure = on_failure
@@ -265,7 +269,7 @@ class BrokerLink:
         try:
             wire = await connect(self._endpoint, self, self._name, self._heartbeat_s)
             if self._topology is not None:
-                await declare_on(wire, self._topology)
+                await self._prepare(wire, self._topology)
             await self._open_private_queue(wire)
             self._generation += 1
             self._sequence, self._tokens = 0, {}

@@ -6,6 +6,7 @@ Writes are gathered and leave as one write per turn of the event loop. When it e
 
 import asyncio
 import contextlib
+import ssl
 import struct
 from collections import deque
 from collections.abc import Callable
@@ -49,16 +50,30 @@ async def connect(endpoint: BrokerEndpoint, owner: "WireOwner", name: str, heart
     loop = asyncio.get_running_loop()
     wire: Wire | None = None
     try:
+        context = endpoint.tls_context()
+    except ValueError as error:  # the files were right at start
+        raise LinkDownError(str(error)) from None
+    try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            _, wire = await loop.create_connection(
-                lambda: Wire(owner, name), endpoint.host, endpoint.port, ssl=endpoint.tls_context()
-            )
+            _, wire = await loop.create_connection(lambda: Wire(owner, name), endpoint.host, endpoint.port, ssl=context)
             await wire.open(endpoint, heartbeat_s)
             return wire
-    except BaseException:
+    except BaseException as error:
         if wire is not None:
             await wire.close(politely=False)
+        why = _tls_problem(error)
+        if why is not None:
+            raise LinkDownError(why) from None
         raise
+
+
+def _tls_problem(error: BaseException) -> str | None:
+    """What is wrong between us and the broker's TLS, in words; None when it is something else."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the broker's certificate is refused: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS with the broker: {error.reason or type(error).__name__}"
+    return None
 
 
 class Wire(asyncio.Protocol):

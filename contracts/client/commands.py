@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from contracts import topology
 from contracts.bodies import Body, ContentType, problems_of
-from contracts.broker import Delivery
+from contracts.broker import Delivery, TlsFiles
 from contracts.client.asking import Asker, Lost
 from contracts.client.events import PREFETCH, EventStream
 from contracts.client.frames import FrameStream
@@ -49,11 +49,16 @@ class CommandClient:
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
         most_calls: int = MOST_CALLS,
         content_type: ContentType = ContentType.JSON,
+        files: TlsFiles | None = None,
     ) -> None:
-        """`name` shows in the broker's list of connections. Raises ValueError when the URL is not an AMQP URL."""
+        """`name` shows in the broker's list of connections; `files` are for amqps (else OCPP_AMQP_CA_FILE and so on).
+
+        Raises ValueError when the URL is not an AMQP URL.
+        """
+        self._files = TlsFiles.from_environment() if files is None else files
         self._url, self._name, self._connect_timeout_s = amqp_url, name, connect_timeout_s
         self._content_type = content_type
-        self._asker = Asker(amqp_url, name=name, connect_timeout_s=connect_timeout_s)
+        self._asker = Asker(amqp_url, name=name, connect_timeout_s=connect_timeout_s, files=self._files)
         self._turns = asyncio.Semaphore(most_calls)
         self._streams: list[Linked] = []
 
@@ -154,7 +159,7 @@ class CommandClient:
     ) -> OperatorAnswer:
         """Ask the commands service about its records, or change them; raises NoAnswerError when it says nothing."""
         request = OperatorRequest(operation=operation, arguments=arguments or {})
-        answer = await self._insist(topology.SERVICES, queue_of(operation), request, timeout_s=timeout_s)
+        answer = await self._insist(topology.OPERATIONS, queue_of(operation), request, timeout_s=timeout_s)
         if isinstance(answer, Lost):
             raise NoAnswerError(f"the service cannot be reached: {_WHY[answer][2]}")
         return _read(OperatorAnswer, answer)
@@ -174,7 +179,7 @@ class CommandClient:
         """
         stream = EventStream(
             self._url, queue, types=types, identities=identities, temporary=temporary, prefetch=prefetch,
-            name=self._name, connect_timeout_s=self._connect_timeout_s,
+            name=self._name, connect_timeout_s=self._connect_timeout_s, files=self._files,
         )  # fmt: skip
         return self._owned(stream)
 
@@ -184,7 +189,7 @@ class CommandClient:
         """The frames of the frame log from `since` ago (None: from now) on; without `follow` it ends with the log."""
         stream = FrameStream(
             self._url, since=since, identity=identity, follow=follow,
-            name=self._name, connect_timeout_s=self._connect_timeout_s,
+            name=self._name, connect_timeout_s=self._connect_timeout_s, files=self._files,
         )  # fmt: skip
         return self._owned(stream)
 

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from contracts import topology
-from contracts.broker import Delivery, Returned
+from contracts.broker import Delivery, Returned, TlsFiles
 from contracts.broker.declare import count
 from contracts.client.intake import Intake
 from contracts.client.letters import Letter, read_letter
@@ -29,10 +29,21 @@ class DeadLetters(Intake):
     """
 
     def __init__(
-        self, amqp_url: str, *, most: int = MOST_LETTERS, connect_timeout_s: float = CONNECT_TIMEOUT_S
+        self,
+        amqp_url: str,
+        *,
+        most: int = MOST_LETTERS,
+        connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        files: TlsFiles | None = None,
     ) -> None:
+        self._files = TlsFiles.from_environment() if files is None else files
         super().__init__(
-            amqp_url, topology.DEAD_LETTERS, name="dead-letters", prefetch=most, connect_timeout_s=connect_timeout_s
+            amqp_url,
+            topology.DEAD_LETTERS,
+            name="dead-letters",
+            prefetch=most,
+            connect_timeout_s=connect_timeout_s,
+            files=self._files,
         )
         self._url, self._most = amqp_url, most
         self._broken = False
@@ -44,7 +55,7 @@ class DeadLetters(Intake):
     async def __aenter__(self) -> Self:
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                expected = await count(self._url, topology.DEAD_LETTERS)
+                expected = await count(self._url, topology.DEAD_LETTERS, self._files)
         except TimeoutError:
             raise LinkDownError("no connection to the broker: it does not answer") from None
         await self.start()

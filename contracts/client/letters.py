@@ -8,6 +8,7 @@ from typing import Any
 import msgpack
 import orjson
 
+from contracts.bodies import MOST_ENTRIES
 from contracts.broker import Delivery
 from contracts.broker.letter import Death, LetterProperties, properties_of
 from contracts.client.masking import masked
@@ -93,7 +94,7 @@ def content_of(body: bytes) -> Any:
 
 
 def _unpack(body: bytes) -> Any:
-    return msgpack.unpackb(body, max_ext_len=0, strict_map_key=False)
+    return msgpack.unpackb(body, max_array_len=MOST_ENTRIES, max_ext_len=0, strict_map_key=False)
 
 
 def _readable(value: Any) -> Any:

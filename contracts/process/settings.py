@@ -12,10 +12,10 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from contracts.broker.endpoint import BrokerEndpoint
+from contracts.broker.endpoint import BrokerEndpoint, TlsFiles
 
 PREFIX = "OCPP_"
 EXIT_BAD_SETTINGS = 2
@@ -30,6 +30,13 @@ class Registration(StrEnum):
 
     OPEN = "open"
     CLOSED = "closed"
+
+
+class Declare(StrEnum):
+    """Whether a process declares what processes share on the broker, or only looks whether it is there."""
+
+    ON = "on"
+    OFF = "off"
 
 
 class LogFormat(StrEnum):
@@ -58,6 +65,20 @@ class ProcessSettings(BaseSettings):
     amqp_heartbeat_seconds: int = Field(
         20, alias="OCPP_AMQP_HEARTBEAT_SECONDS", ge=2, le=600, description="A broker silent for twice this is gone."
     )
+    amqp_ca_file: str = Field(
+        "", alias="OCPP_AMQP_CA_FILE", description="Trust roots (PEM) for amqps; empty: those of the system."
+    )
+    amqp_cert_file: str = Field(
+        "", alias="OCPP_AMQP_CERT_FILE", description="Our certificate (PEM) for amqps, if the broker asks for one."
+    )
+    amqp_key_file: str = Field(
+        "", alias="OCPP_AMQP_KEY_FILE", validate_default=True, description="Its key (PEM, not encrypted)."
+    )
+    amqp_declare: Declare = Field(
+        Declare.ON,
+        alias="OCPP_AMQP_DECLARE",
+        description="off: only look whether exchanges and queues are there; `ocpp-gateway declare` makes them.",
+    )
     registration: Registration = Field(
         Registration.OPEN,
         alias="OCPP_REGISTRATION",
@@ -80,6 +101,33 @@ class ProcessSettings(BaseSettings):
         BrokerEndpoint.parse(value.get_secret_value())
         return value
 
+    @field_validator("amqp_ca_file")
+    @classmethod
+    def _usable_roots(cls, value: str) -> str:
+        return _usable(TlsFiles(ca_file=value), value)
+
+    @field_validator("amqp_key_file")
+    @classmethod
+    def _usable_key(cls, value: str, info: ValidationInfo) -> str:
+        return _usable(TlsFiles(cert_file=info.data.get("amqp_cert_file", ""), key_file=value), value)
+
+    @property
+    def amqp_files(self) -> TlsFiles:
+        """The files for amqps."""
+        return TlsFiles(self.amqp_ca_file, self.amqp_cert_file, self.amqp_key_file)
+
+    @property
+    def amqp_declares(self) -> bool:
+        """Whether links declare what processes share."""
+        return self.amqp_declare is Declare.ON
+
+
+def _usable(files: TlsFiles, value: str) -> str:
+    problem = files.problem()
+    if problem is not None:
+        raise ValueError(problem)
+    return value
+
 
 S = TypeVar("S", bound=ProcessSettings)
 
@@ -87,14 +135,12 @@ S = TypeVar("S", bound=ProcessSettings)
 def check(settings_class: type[S]) -> tuple[S | None, list[str]]:
     """Read the environment: the settings, or None and every problem, a line each and without secret values."""
     problems = list(_unknown(settings_class))
+    aliases = {name: str(field.alias) for name, field in settings_class.model_fields.items()}
     try:
         settings = settings_class()
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_input=False, include_context=False):
-            place = [str(part) for part in detail["loc"]]
-            if place and place[0] in settings_class.model_fields:  # so pydantic calls a default that will not do
-                place[0] = str(settings_class.model_fields[place[0]].alias)
-            variable = ".".join(place) or "settings"
+            variable = ".".join(aliases.get(str(part), str(part)) for part in detail["loc"]) or "settings"
             problems.append(f"{variable}: {detail['msg']}")
         return None, problems
     return (None if problems else settings), problems

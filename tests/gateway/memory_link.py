@@ -15,7 +15,7 @@ from contracts.envelope import (
     ReplyEnvelope,
 )
 from contracts.errors import LinkDownError
-from contracts.topology import ADMISSION_CHANGED, GATEWAYS, SERVICES, SESSIONS
+from contracts.topology import ADMISSION_CHANGED, ADMISSIONS, GATEWAYS, SESSIONS
 from gateway.app import Gateway
 from gateway.listener import Listener
 
@@ -97,7 +97,7 @@ class MemoryLink:
             exchange, routing_key, body, token, correlation_id, reply_to, expiration_ms, mandatory, persistent, type
         )
         self.published.append(message)
-        if exchange == SERVICES and reply_to and self.records is not None:
+        if exchange == ADMISSIONS and reply_to and self.records is not None:
             identity = AdmissionQuery.decode(body).identity
             self.reply(message, self.records.get(identity, AdmissionVerdict(identity, known=False)))
             return
@@ -142,7 +142,7 @@ class MemoryLink:
 
     @property
     def notices(self) -> list[AdmissionNotice]:
-        told = [message for message in self.published if message.exchange == SERVICES and not message.reply_to]
+        told = [message for message in self.published if message.exchange == ADMISSIONS and not message.reply_to]
         return [AdmissionNotice.decode(message.body) for message in told]
 
     def go_down(self) -> None:

@@ -52,7 +52,7 @@ def test_lookups_of_one_identity_share_a_question_and_an_answer() -> None:
     at.ask()
     at.ask()
     (query,) = at.queries
-    assert (query.exchange, query.key, query.expiration_ms) == (topology.SERVICES, topology.ADMISSION_KEY, 5000)
+    assert (query.exchange, query.key, query.expiration_ms) == (topology.ADMISSIONS, topology.ADMISSION_KEY, 5000)
     at.answer("V")
     assert at.heard == ["V", "V"]
 
@@ -206,7 +206,7 @@ def test_a_notice_is_told_and_the_record_asked_for_anew() -> None:
     notice = AdmissionNotice("CP", "gw", 2, 1, "k")
     at.room.tell(notice)
     told = at.wire.published[-1]
-    assert (told.exchange, told.key, told.reply_to) == (topology.SERVICES, topology.ADMISSION_KEY, "")
+    assert (told.exchange, told.key, told.reply_to) == (topology.ADMISSIONS, topology.ADMISSION_KEY, "")
     assert AdmissionNotice.decode(told.body) == notice
     at.ask(now=1)
     assert (at.heard, len(at.queries)) == ([], 2)

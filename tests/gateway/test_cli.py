@@ -22,7 +22,7 @@ def gateway(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["declare"], ["check-config"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["declare"], ["grant"], ["check-config"]])
 def test_every_command_checks_its_settings_first(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
     monkeypatch.setenv("AMQP_URL", "foo")
     monkeypatch.setenv("OCPP_GATEWAY_LISTEN_PORT", "many")

@@ -143,13 +143,13 @@ async def test_closed_registration_asks_once_and_keeps_early_frames(edge_alone):
     reader, _writer = await raw(gateway, upgrade_request() + client_frame(1, b'[2,"early","Heartbeat",{}]'))
     await until(lambda: link.published)
     (query,) = link.published
-    assert (query.exchange, query.key, query.reply_to) == ("ocpp.services", "admission", "replies-1")
+    assert (query.exchange, query.key, query.reply_to) == ("ocpp.admissions", "admission", "replies-1")
     link.auto = True
     link.reply(query, AdmissionVerdict(identity="CP-1", known=True))
     assert (await head_of(reader))[0] == 101
     assert await asyncio.wait_for(reader.readexactly(16), 10) == b'\x81\x0e[3,"early",{}]'
     async with await plug_in(gateway):
-        assert len([message for message in link.published if message.exchange == "ocpp.services"]) == 1
+        assert len([message for message in link.published if message.exchange == "ocpp.admissions"]) == 1
 
 
 async def test_closed_registration_refuses_the_unknown_and_gives_up_on_silence(edge_alone):

@@ -94,12 +94,17 @@ async def test_track_prints_the_receipt_and_a_refusal_is_3(ctl: Ctl, service: Sc
          {"id_token": "T", "expires_at": "2030-01-01T00:00:00+00:00", "group": "G", "concurrent": True}),
         (["token", "block", "T"], Operation.BLOCK_TOKEN, {"id_token": "T"}),
         (["transactions", "--active"], Operation.TRANSACTIONS, {"active": True}),
+        (["meter-key", "list", "CP"], Operation.METER_KEYS, {"identity": "CP"}),
+        (["meter-key", "add", "CP", "--key", "04ab", "--serial", "M-1"], Operation.ADD_METER_KEY,
+         {"identity": "CP", "public_key": "04ab", "meter_serial": "M-1"}),
+        (["meter-key", "remove", "CP", "--fingerprint", "ab"], Operation.ADD_METER_KEY,
+         {"identity": "CP", "remove": "ab"}),
     ],
 )  # fmt: skip
 async def test_every_operation_is_asked_as_the_contract_names_it(
     ctl: Ctl, service: ScriptedService, arguments: list[str], operation: Operation, asked: dict[str, Any]
 ) -> None:
-    item = {"identity": "CP-[7]", "id_token": "T-[7]", "command_id": "C-[7]", "id": "7"}
+    item = {"identity": "CP-[7]", "id_token": "T-[7]", "command_id": "C-[7]", "id": "7", "fingerprint": "7"}
     service.answers = lambda _: OperatorAnswer(ok=True, items=[item])
     ran = await ctl(*arguments)
     assert ran.code == 0, ran.err

@@ -32,7 +32,7 @@ class Operator:
         """The answer to any body."""
         number = f"operator-{next(self._numbers)}"
         self.link.publish(
-            topology.SERVICES,
+            topology.OPERATIONS,
             queue,
             body,
             reply_to=self.link.reply_queue,

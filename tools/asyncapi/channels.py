@@ -51,7 +51,7 @@ def channels() -> dict[str, Any]:
             },
         ),
         "operator": _exchange(
-            topology.SERVICES, topology.OPERATOR, "Queries and changes of what is on record.", ["OperatorRequest"]
+            topology.OPERATIONS, topology.OPERATOR, "Queries and changes of what is on record.", ["OperatorRequest"]
         ),
         **{
             f"jobs.{service}": _exchange(
@@ -154,7 +154,7 @@ def _internal_channels() -> dict[str, Any]:
             ["Announcement", "Heartbeat", "SnapshotRequest"],
         ),
         "internal.admission": _exchange(
-            topology.SERVICES, topology.ADMISSION_KEY, "May an identity connect?", ["AdmissionQuery"]
+            topology.ADMISSIONS, topology.ADMISSION_KEY, "May an identity connect?", ["AdmissionQuery"]
         ),
         "internal.replies": _queue(
             None,

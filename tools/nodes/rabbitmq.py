@@ -38,6 +38,14 @@ log.console = true
 log.console.level = info
 log.file = false
 """
+_TLS_CONFIGURATION = """\
+listeners.ssl.default = 127.0.0.1:{amqps}
+ssl_options.cacertfile = {root}/tls/ca.pem
+ssl_options.certfile = {root}/tls/server.pem
+ssl_options.keyfile = {root}/tls/server.key
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = false
+"""
 # The node needs no other name. Asking DNS for an IPv6 localhost costs five seconds where no DNS answers.
 _NAMES = """\
 {hosts_file, ""}.
@@ -62,8 +70,11 @@ class PrivateRabbit:
     up. Runs until `stop`, or until this process ends. Its ports and data survive `stop`, `kill` and `restart`.
     """
 
-    def __init__(self, data_dir: Path, *, name: str = "rabbit") -> None:
+    def __init__(self, data_dir: Path, *, name: str = "rabbit", tls: bool = False) -> None:
+        """`tls`: listen for amqps too, with the files ca.pem, server.pem and server.key of `tls_dir`."""
         self.data_dir = data_dir.absolute()
+        self.tls_dir = self.data_dir / "tls"
+        self._tls = tls
         self.name = name
         self.log = self.data_dir / "rabbitmq.log"
         self._ports: dict[str, int] = {}
@@ -75,6 +86,11 @@ class PrivateRabbit:
     def amqp_url(self) -> str:
         """The default vhost's URL."""
         return f"amqp://guest:guest@127.0.0.1:{self._port('amqp')}/"
+
+    @property
+    def amqps_url(self) -> str:
+        """The same over TLS, by the name localhost."""
+        return f"amqps://guest:guest@localhost:{self._port('amqps')}/"
 
     @property
     def management_url(self) -> str:
@@ -168,7 +184,7 @@ class PrivateRabbit:
         server, port_mapper = binaries.rabbitmq_server(), binaries.epmd()
         self._claim()
         if not self._ports:
-            names = ("amqp", "management", "prometheus", "distribution", "epmd")
+            names = ("amqp", "management", "prometheus", "distribution", "epmd", "amqps")
             self._ports = dict(zip(names, free_ports(len(names)), strict=True))
         env = self._prepare()
         if self._epmd is None or not self._epmd.alive:
@@ -192,7 +208,8 @@ class PrivateRabbit:
     def _prepare(self) -> dict[str, str]:
         root = self.data_dir
         root.mkdir(parents=True, exist_ok=True)
-        (root / "rabbitmq.conf").write_text(_CONFIGURATION.format(**self._ports))
+        configuration = _CONFIGURATION + (_TLS_CONFIGURATION if self._tls else "")
+        (root / "rabbitmq.conf").write_text(configuration.format(root=root, **self._ports))
         (root / "enabled_plugins").write_text(_PLUGINS + "\n")
         (root / "rabbitmq-env.conf").write_text("")
         (root / "inetrc").write_text(_NAMES)

@@ -8,9 +8,10 @@ from workers.commands import operator_arguments as arguments
 from workers.runtime.admission_news import tell_after_commit
 from workers.runtime.operator_answering import Item, Operate, OperatorDesk, plain
 from workers.runtime.operator_reading import Arguments
-from workers.store import commands, operating, presence
+from workers.store import commands, meter_keys, operating, presence
 from workers.store.commands import TrackedCommand
 from workers.store.engine import StoreTransaction
+from workers.store.public_keys import read_public_key
 from workers.store.transactions import TransactionView, list_transactions
 
 
@@ -117,6 +118,24 @@ def _transaction_item(view: TransactionView) -> Item:
     }
 
 
+async def _meter_keys(given: arguments.MeterKeys, _now: datetime, transaction: StoreTransaction) -> list[Item]:
+    return list(await meter_keys.list_keys(transaction, given.identity))
+
+
+async def _add_meter_key(
+    given: arguments.NewMeterKey, now: datetime, transaction: StoreTransaction
+) -> list[Item] | str | None:
+    if given.remove is not None:
+        removed = await meter_keys.remove_key(transaction, given.identity, given.remove)
+        return list(await meter_keys.list_keys(transaction, given.identity)) if removed else None
+    der = read_public_key(given.public_key or "")
+    if isinstance(der, str):
+        return f"public_key: {der}"
+    if not await meter_keys.put_key(transaction, given.identity, der, given.meter_serial.strip(), now):
+        return f"a charge point has at most {meter_keys.MOST_KEYS} meter keys"
+    return list(await meter_keys.list_keys(transaction, given.identity))
+
+
 _OPERATIONS: dict[Operation, tuple[type[Arguments], Operate]] = {
     Operation.SESSIONS: (arguments.Sessions, _sessions),
     Operation.COMMAND: (arguments.OneCommand, _command),
@@ -128,9 +147,17 @@ _OPERATIONS: dict[Operation, tuple[type[Arguments], Operate]] = {
     Operation.ADD_TOKEN: (arguments.NewToken, _add_token),
     Operation.BLOCK_TOKEN: (arguments.OneToken, _block_token),
     Operation.TRANSACTIONS: (arguments.Transactions, _transactions),
+    Operation.METER_KEYS: (arguments.MeterKeys, _meter_keys),
+    Operation.ADD_METER_KEY: (arguments.NewMeterKey, _add_meter_key),
 }
 _CHANGES = frozenset(
-    {Operation.ADD_CHARGE_POINT, Operation.BLOCK_CHARGE_POINT, Operation.ADD_TOKEN, Operation.BLOCK_TOKEN}
+    {
+        Operation.ADD_CHARGE_POINT,
+        Operation.BLOCK_CHARGE_POINT,
+        Operation.ADD_TOKEN,
+        Operation.BLOCK_TOKEN,
+        Operation.ADD_METER_KEY,
+    }
 )
 _DESK = OperatorDesk(_OPERATIONS, _CHANGES)
 answer_operator, answer_to = _DESK.answer, _DESK.answer_to

@@ -83,6 +83,8 @@ class Application:
             ),
             private_queue=PrivateQueue(f"ocpp.outcomes.{self._service}", () if plan is None else plan.bindings),
             heartbeat_s=settings.amqp_heartbeat_seconds,
+            declare=settings.amqp_declares,
+            files=settings.amqp_files,
         )
         self._attachment = None if plan is None else plan.make(self._link)
         self._own_queues = frozenset(() if plan is None else (consumer.queue for consumer in plan.consumers))

@@ -1,13 +1,15 @@
 """Meter samples: one row each, written with the batch's other ones, once per natural key."""
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 from contracts.events import MeterSample, MeterSampled
 from workers.store.engine import StoreTransaction
+from workers.store.meter_keys import MeterKey, keys_of
 from workers.store.outbox import emit
 from workers.store.sample_writing import insert_samples
 
@@ -41,6 +43,11 @@ class Sample:
     """Tells samples of one message apart that are alike in all of the natural key."""
 
     @property
+    def signed(self) -> bool:
+        """Whether a meter's signature came with it."""
+        return self.signed_value is not None or self.format == "SignedData"
+
+    @property
     def undated(self) -> bool:
         """Whether its clock was never set, or is far ahead."""
         return IMPLAUSIBLE_TIME in self.flags.split()
@@ -69,24 +76,32 @@ class Sample:
 
 
 _COLUMNS = tuple(field.name for field in fields(Sample) if field.name != "ordinal")
+Judge = Callable[[Sample, Sequence[MeterKey]], str]
+"""Says what a signed sample's signature is worth, given the keys on record of its charge point."""
+
+_Message = tuple[Sequence[Sample], datetime, Judge]
+_JUDGED_IN_A_ROW = 50
+"""Signatures verified before others get their turn: some milliseconds."""
 
 
-def record(transaction: StoreTransaction, samples: Sequence[Sample], *, now: datetime) -> None:
+def record(transaction: StoreTransaction, samples: Sequence[Sample], *, now: datetime, judge: Judge) -> None:
     """Have the samples of a message written before the commit, and told of in one event.
 
-    Those that are stored already stay as they are and are not told of again.
+    Those that are stored already stay as they are and are not told of again. `judge` is asked about signed ones alone.
     """
     if samples:
-        transaction.gather(_write, (samples, now))
+        transaction.gather(_write, (samples, now, judge))
 
 
-async def _write(transaction: StoreTransaction, messages: Sequence[tuple[Sequence[Sample], datetime]]) -> None:
-    keyed = [([(sample.natural_key(), sample) for sample in samples], now) for samples, now in messages]
+async def _write(transaction: StoreTransaction, messages: Sequence[_Message]) -> None:
+    keyed = [([(sample.natural_key(), sample) for sample in samples], now) for samples, now, _ in messages]
+    signatures = await _signatures(transaction, messages)
     rows = []
     for pairs, _ in keyed:
         for key, sample in pairs:
             row = {column: getattr(sample, column) for column in _COLUMNS}
             row["natural_key"] = key
+            row["signature"] = signatures.get(id(sample))
             rows.append(row)
     fresh = await insert_samples(transaction, rows)
     if MeterSampled.TYPE in transaction.events_off:
@@ -96,6 +111,20 @@ async def _write(transaction: StoreTransaction, messages: Sequence[tuple[Sequenc
         fresh.difference_update(key for key, _ in pairs)
         if new:
             emit(transaction, new[0].identity, _event(new), occurred_at=new[-1].sampled_at, now=now)
+
+
+async def _signatures(transaction: StoreTransaction, messages: Sequence[_Message]) -> dict[int, str]:
+    """What each signed sample's signature is worth, by the sample's id(); keys are read once for all."""
+    signed = [(sample, judge) for samples, _, judge in messages for sample in samples if sample.signed]
+    if not signed:
+        return {}
+    keys = await keys_of(transaction, {sample.identity for sample, _ in signed})
+    found: dict[int, str] = {}
+    for number, (sample, judge) in enumerate(signed, 1):
+        found[id(sample)] = judge(sample, keys.get(sample.identity, ()))
+        if number % _JUDGED_IN_A_ROW == 0:
+            await asyncio.sleep(0)
+    return found
 
 
 def _event(samples: Sequence[Sample]) -> MeterSampled:

@@ -49,7 +49,7 @@ _QUERIES: dict[str, Select[Any]] = {
     "samples": _newest(
         meter_samples,
         "sampled_at",
-        "sampled_at identity transaction_ref measurand phase normal_value normal_unit flags",
+        "sampled_at identity transaction_ref measurand phase normal_value normal_unit signature flags",
     ),
     "parked": _newest(parked_messages, "id", "received_at identity action reason transaction_ref"),
     "configuration": _newest(configuration_pushes, "requested_at", "identity key value status finished_at"),

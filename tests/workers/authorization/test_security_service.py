@@ -53,7 +53,7 @@ class Admissions:
         return found
 
     def tell(self, body: bytes, **properties: Any) -> None:
-        self.link.publish(topology.SERVICES, topology.ADMISSION_KEY, body, **properties)
+        self.link.publish(topology.ADMISSIONS, topology.ADMISSION_KEY, body, **properties)
 
     def delivered(self, delivery: Delivery) -> None:
         if delivery.exchange == topology.ADMISSION_CHANGED:

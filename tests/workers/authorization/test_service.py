@@ -144,7 +144,7 @@ async def test_admission_is_answered_from_the_store(amqp_url, sqlite_database_ur
         )
         for identity in ("KNOWN", "STRANGER"):
             caller.link.publish(
-                topology.SERVICES,
+                topology.ADMISSIONS,
                 topology.ADMISSION_KEY,
                 AdmissionQuery(identity, GATEWAY).encode(),
                 reply_to=caller.link.reply_queue,
@@ -161,7 +161,7 @@ async def test_admission_is_answered_from_the_store(amqp_url, sqlite_database_ur
 
 async def test_an_admission_query_that_cannot_be_read_is_dead_lettered_at_once(amqp_url, sqlite_database_url):
     async with world(amqp_url, sqlite_database_url) as (caller, _):
-        caller.link.publish(topology.SERVICES, topology.ADMISSION_KEY, b"what", reply_to=caller.link.reply_queue)
+        caller.link.publish(topology.ADMISSIONS, topology.ADMISSION_KEY, b"what", reply_to=caller.link.reply_queue)
         await until(lambda: caller.dead)
         assert (caller.dead[0].body, caller.replies) == (b"what", {})
 

@@ -17,6 +17,7 @@ from contracts.envelope import OutcomeKind
 from contracts.operator import Operation, OperatorAnswer, OperatorRequest
 from tests.support.calling import until
 from tests.support.commanding import commands_service
+from tests.support.meters import Meter
 from tests.support.operating import operator_on
 from tests.support.scripted_gateway import gateway_on
 from tests.support.tracked import submitted
@@ -216,4 +217,20 @@ async def test_an_unknown_operation_is_told_which_there_are(sqlite_database_url)
 
 
 def delivery_of(body: bytes) -> Delivery:
-    return Delivery(topology.SERVICES, topology.OPERATOR, body, queue=topology.OPERATOR)
+    return Delivery(topology.OPERATIONS, topology.OPERATOR, body, queue=topology.OPERATOR)
+
+
+async def test_meter_keys_are_put_on_record_listed_and_removed(database_url):
+    meter = Meter()
+    async with asking(database_url) as (_, ask):
+        for form in (meter.pem, meter.point):
+            added = await ask(Operation.ADD_METER_KEY, identity="CP-1", public_key=form, meter_serial="M-1")
+        (item,) = (await ask(Operation.METER_KEYS, identity="CP-1")).items
+        assert added.items == [item]
+        assert (item["public_key"], item["meter_serial"]) == (meter.public_key, "M-1")
+        bad = await ask(Operation.ADD_METER_KEY, identity="CP-1", public_key="SECRET-text")
+        assert (bad.error, "SECRET" in bad.description) == ("bad_request", False)
+        for given in ({}, {"public_key": meter.pem, "remove": "x"}):
+            assert (await ask(Operation.ADD_METER_KEY, identity="CP-1", **given)).error == "bad_request"
+        assert (await ask(Operation.ADD_METER_KEY, identity="CP-1", remove="x")).error == "not_found"
+        assert (await ask(Operation.ADD_METER_KEY, identity="CP-1", remove=item["fingerprint"])).items == []

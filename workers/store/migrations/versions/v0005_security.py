@@ -13,6 +13,30 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
+_FUNCTION = "ocpp_make_sample_partition(date)"
+# Only the owner of a table can make partitions of it: a role without that right does it by this function, which makes
+# those of this and the coming months and nothing else. False: it was there.
+_MAKE_PARTITION = """
+CREATE FUNCTION ocpp_make_sample_partition(month date) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = SCHEMA, pg_temp AS $$
+DECLARE
+    first date := date_trunc('month', month)::date;
+    partition text := 'meter_samples_' || to_char(first, 'YYYY_MM');
+BEGIN
+    IF abs(first - current_date) > 1100 THEN
+        RAISE EXCEPTION 'no partition is made for %', first;
+    END IF;
+    IF to_regclass('SCHEMA.' || partition) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('CREATE TABLE SCHEMA.%I PARTITION OF SCHEMA.meter_samples FOR VALUES FROM (%L) TO (%L)',
+        partition, to_char(first, 'YYYY-MM-DD') || ' 00:00+00',
+        to_char(first + interval '1 month', 'YYYY-MM-DD') || ' 00:00+00');
+    RETURN true;
+END
+$$
+"""
+
 
 def _text(name: str, *, null: bool = False, default: str | None = None) -> sa.Column[str]:
     return sa.Column(name, sa.Text(), nullable=null, server_default=None if default is None else sa.text(default))
@@ -134,10 +158,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("identity", "fingerprint", name=op.f("pk_meter_keys")),
     )
     op.add_column("meter_samples", _text("signature", null=True))
+    if op.get_bind().dialect.name == "postgresql":
+        schema = op.get_bind().scalar(sa.text("SELECT quote_ident(current_schema())"))
+        op.execute(_MAKE_PARTITION.replace("SCHEMA", schema))
+        op.execute(f"REVOKE ALL ON FUNCTION {_FUNCTION} FROM PUBLIC")
 
 
 def downgrade() -> None:
     """Drop the tables, and what is in them."""
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(f"DROP FUNCTION {_FUNCTION}")
     op.drop_column("meter_samples", "signature")
     for table in (
         "meter_keys",

@@ -1,0 +1,51 @@
+"""Least privileges as data; what they refuse is proven on PostgreSQL in tests/system/test_least_rights.py."""
+
+import re
+
+import pytest
+
+from tests.support.worker_store import migrated_store
+from workers.cli import main
+from workers.errors import WorkerError
+from workers.store.roles import PRIVILEGES, SHOW, grant_roles, statements
+from workers.store.schema import metadata
+
+SERVICES = [role for role in PRIVILEGES if role != SHOW]
+
+
+def test_every_table_exists_and_is_somebodys():
+    tables = {"alembic_version", *metadata.tables}
+    named = {table for role in SERVICES for table in PRIVILEGES[role]}
+    assert named <= tables
+    assert tables - named == set()
+
+
+def test_nobody_deletes_billing_data():
+    for role, privileges in PRIVILEGES.items():
+        for table in ("transactions", "transaction_events", "meter_samples", "authorizations"):
+            assert "DELETE" not in privileges.get(table, ""), (role, table)
+
+
+def test_password_hashes_are_authorizations_alone():
+    assert [role for role in PRIVILEGES if "charge_point_keys" in PRIVILEGES[role]] == ["authorization"]
+
+
+@pytest.mark.parametrize("names", [{"prefix": 'x"; DROP'}, {"prefix": "A"}, {"schema": "a b"}, {"prefix": "1"}])
+def test_names_that_would_need_quotes_are_refused(names):
+    with pytest.raises(ValueError, match="letters"):
+        list(statements(**names))
+
+
+def test_the_sql_can_be_printed_for_somebody_else_to_run(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["grant-roles", "--print", "--prefix", "net_"])
+    assert ended.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "GRANT SELECT ON public.meter_keys TO net_metering;" in lines
+    assert all(line.endswith(";") and re.match(r"DO|GRANT|REVOKE", line) for line in lines)
+
+
+async def test_sqlite_has_no_roles(sqlite_database_url):
+    async with migrated_store(sqlite_database_url) as store, store.transaction() as transaction:
+        with pytest.raises(WorkerError):
+            await grant_roles(transaction)
