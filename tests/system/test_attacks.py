@@ -31,7 +31,7 @@ def attacked(rabbit: Broker, tmp_path_factory: pytest.TempPathFactory) -> Result
             quiet_s=3.0,
             effort=Effort(seconds=1.5, share=0.1),
             rest_s=0.1,
-            handshake_timeout_s=1.0,
+            handshake_timeout_s=2.0,
         )
     finally:
         rabbit.delete_vhost(vhost)

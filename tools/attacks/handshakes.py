@@ -42,7 +42,7 @@ async def slow_loris(target: Target, effort: Effort) -> Outcome:
     outcome = Outcome(f"{count} half-open handshakes from 10 addresses, 1 byte/s each")
     words = request(f"{target.path}/LORIS")
     loop = asyncio.get_running_loop()
-    until = loop.time() + effort.seconds
+    until = loop.time() + target.past_handshakes(effort)
 
     async def one(number: int) -> None:
         try:

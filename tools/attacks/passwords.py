@@ -1,12 +1,15 @@
 """Attacks on passwords."""
 
+import asyncio
+
 from tools.attacks.features import Feature
-from tools.attacks.outcome import BUSY, CUT, Attack, Outcome
+from tools.attacks.outcome import ADMITTED, BUSY, CUT, Attack, Outcome
 from tools.attacks.pace import swarm
 from tools.attacks.target import ATTACKERS, HONEST_ADDRESSES, Effort, Target
 from tools.attacks.wire import Refused, basic, connect, drop, request, session, status
 
 _PER_S = 200
+_TRIES = 10
 
 
 async def _guess(target: Target, identity: str, source: str, number: int) -> str:
@@ -34,13 +37,27 @@ async def one_identity(target: Target, effort: Effort) -> Outcome:
     if connected.is_closing():
         outcome.mistakes.append("the guesses ended the charge point's own connection")
     drop(connected)
-    try:
-        _, back = await session(target, target.victim, source)
-    except Refused as refused:
-        outcome.mistakes.append(f"the charge point could not come back: {refused.end}")
-    else:
-        drop(back)
+    end = await _come_back(target, source)
+    if end != ADMITTED:
+        outcome.mistakes.append(f"the charge point could not come back: {end}")
     return outcome
+
+
+async def _come_back(target: Target, source: str) -> str:
+    """Reconnect as a charge point does: again when the gateway is busy, for a while."""
+    end = ""
+    for _ in range(_TRIES):
+        try:
+            _, writer = await session(target, target.victim, source)
+        except Refused as refused:
+            end = refused.end
+        else:
+            drop(writer)
+            return ADMITTED
+        if end not in BUSY | CUT:
+            break
+        await asyncio.sleep(1.0)
+    return end
 
 
 async def many_identities(target: Target, effort: Effort) -> Outcome:

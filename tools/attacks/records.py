@@ -71,7 +71,7 @@ async def slow_hello(target: Target, effort: Effort) -> Outcome:
     outcome = Outcome(f"{count} half-open TLS handshakes from 10 addresses, 1 byte/s each")
     hello = client_hello()
     loop = asyncio.get_running_loop()
-    until = loop.time() + effort.seconds
+    until = loop.time() + target.past_handshakes(effort)
 
     async def one(number: int) -> None:
         try:

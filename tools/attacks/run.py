@@ -15,7 +15,7 @@ from tools.attacks import handshakes, passwords, records, sessions
 from tools.attacks.features import built
 from tools.attacks.honest import Log
 from tools.attacks.outcome import Attack, Outcome
-from tools.attacks.system import Crowd, System, running
+from tools.attacks.system import HANDSHAKE_TIMEOUT_S, Crowd, System, running
 from tools.attacks.target import Effort
 
 ATTACKS: tuple[Attack, ...] = (*handshakes.ATTACKS, *passwords.ATTACKS, *sessions.ATTACKS, *records.ATTACKS)
@@ -106,7 +106,7 @@ def _counts(phase: Phase) -> str:
 
 def run(
     amqp_url: str, database_url: str, folder: Path, *, honest: int, every_s: float, quiet_s: float, effort: Effort,
-    rest_s: float, only: Sequence[str] = (), handshake_timeout_s: float | None = None,
+    rest_s: float, only: Sequence[str] = (), handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S,
 ) -> Result:  # fmt: skip
     """Start a system, let the crowd work, and attack it; everything is gone afterwards."""
     features = built()

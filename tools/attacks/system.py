@@ -27,6 +27,8 @@ from workers.store.security_tables import charge_point_keys, charge_point_securi
 from workers.store.tables import charge_points
 
 VICTIM, INSIDER = "VICTIM-1", "INSIDER-1"
+HANDSHAKE_TIMEOUT_S = 10.0
+"""The gateway's own default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +45,16 @@ class System:
 
 @contextmanager
 def running(
-    amqp_url: str, database_url: str, folder: Path, honest: int, handshake_timeout_s: float | None = None
+    amqp_url: str, database_url: str, folder: Path, honest: int, handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S
 ) -> Iterator[System]:
     """A system with so many honest charge points on record; unknown ones are refused."""
     features = built()
     identities = tuple(honest_identities(honest))
     tls_port, authority = None, None
-    given = {"OCPP_REGISTRATION": "closed"}
-    if handshake_timeout_s is not None:
-        given["OCPP_GATEWAY_HANDSHAKE_TIMEOUT_SECONDS"] = str(handshake_timeout_s)
+    patience = str(handshake_timeout_s)
+    given = {"OCPP_REGISTRATION": "closed", "OCPP_GATEWAY_HANDSHAKE_TIMEOUT_SECONDS": patience}
+    if Feature.RATES in features:
+        given["OCPP_GATEWAY_FLAP_DELAY_SECONDS"] = str(handshake_timeout_s / 2)
     if Feature.TLS in features:
         (tls_port,) = free_ports(1)
         authority = RunAuthority(folder / "certificates")
@@ -60,9 +63,8 @@ def running(
             "OCPP_GATEWAY_TLS_LISTEN_PORT": str(tls_port),
             "OCPP_GATEWAY_TLS_CERT_FILES": str(files.certificate),
             "OCPP_GATEWAY_TLS_KEY_FILES": str(files.key),
+            "OCPP_GATEWAY_TLS_HANDSHAKE_TIMEOUT_SECONDS": patience,
         }
-        if handshake_timeout_s is not None:
-            given["OCPP_GATEWAY_TLS_HANDSHAKE_TIMEOUT_SECONDS"] = str(handshake_timeout_s)
     if Feature.PASSWORDS in features:
         given["OCPP_GATEWAY_MIN_SECURITY_PROFILE"] = "1"
     stack = Stack(amqp_url=amqp_url, database_url=database_url, logs=folder / "logs", settings=given)
@@ -83,6 +85,7 @@ def running(
                 path="/ocpp",
                 tls_port=tls_port,
                 ca_file=None if authority is None else authority.ca_file,
+                handshake_timeout_s=handshake_timeout_s,
                 honest=identities,
                 victim=VICTIM,
                 insider=INSIDER,

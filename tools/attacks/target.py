@@ -28,12 +28,18 @@ class Target:
     path: str
     tls_port: int | None
     ca_file: Path | None
+    handshake_timeout_s: float
+    """The gateway's patience with a handshake."""
     honest: tuple[str, ...]
     """Identities of the crowd that works meanwhile."""
     victim: str
     """On record too, but connected by the attacks that want to see it come back."""
     insider: str
     """On record, and hostile."""
+
+    def past_handshakes(self, effort: Effort) -> float:
+        """Seconds that show what becomes of a handshake without end, even where the attack is shorter."""
+        return max(effort.seconds, self.handshake_timeout_s + 1.5)
 
     def password(self, identity: str) -> bytes:
         return password_of(identity)
