@@ -9,7 +9,7 @@ PAGE = (ROOT / "SECURITY.md").read_text()
 _TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 
 
-def tests_in(file: Path) -> set[str]:
+def names_of_tests(file: Path) -> set[str]:
     return {
         node.name
         for node in ast.walk(ast.parse(file.read_text()))
@@ -21,7 +21,9 @@ def test_every_test_that_the_page_names_exists() -> None:
     named = _TEST.findall(PAGE)
     missing = [file for file, _ in named if not (ROOT / file).exists()]
     missing += [
-        f"{file}::{name}" for file, name in named if name and file not in missing and name not in tests_in(ROOT / file)
+        f"{file}::{name}"
+        for file, name in named
+        if name and file not in missing and name not in names_of_tests(ROOT / file)
     ]
     assert sorted(set(missing)) == []
     assert len(named) > 20
