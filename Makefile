@@ -5,7 +5,7 @@ COMPILE := $(LOCKTOOLS)/bin/pip-compile --quiet --generate-hashes --strip-extras
 	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos bench-commands bench-reconnect lint fmt docs lock clean
+.PHONY: help run test chaos attacks fuzz audit bench-commands bench-reconnect lint fmt docs lock clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 25
@@ -21,6 +21,18 @@ test: ## every check and every test, with the time each took (ARGS='-k word' goe
 chaos: ## 5,000 commands to 500 erratic charge points while gateways, workers and the broker are killed
 	@tools/bootstrap.sh test
 	@CHAOS_COMMANDS=5000 CHAOS_CHARGE_POINTS=500 CHAOS_PAUSE_SECONDS=12 $(PYTHON) -m pytest -q -s tests/system/test_command_chaos.py $(ARGS)
+
+attacks: ## every attack in full on a gateway with 2,000 honest charge points at work (ARGS="--only flood", "--list")
+	@tools/bootstrap.sh test
+	@$(PYTHON) -m tools.attacks $(ARGS)
+
+fuzz: ## hostile bytes for every parser, guided by coverage (ARGS="60" seconds for each; names choose some)
+	@tools/bootstrap.sh run
+	@$(PYTHON) -m tools.fuzz $(ARGS)
+
+audit: ## known vulnerabilities of the locked packages; exit code 1 when there are some, 3 when nobody could say
+	@tools/bootstrap.sh run
+	@$(PYTHON) -m tools.audit $(ARGS)
 
 bench-commands: ## what a direct command costs beyond the broker's own hops (ARGS="--count 2000")
 	@tools/bootstrap.sh run

@@ -106,7 +106,7 @@ PERMISSIONS: dict[BrokerUser, Permission] = {
     ),
     BrokerUser.COMMANDS: _worker(
         Service.COMMANDS,
-        write=(topology.GATEWAYS, topology.SESSIONS, topology.COMMANDS, topology.EVENTS),
+        write=(topology.GATEWAYS, topology.SESSIONS, topology.COMMANDS, topology.EVENTS, topology.ADMISSION_CHANGED),
         read=(
             *topology.COMMAND_QUEUES,
             topology.UNDELIVERABLE_COMMANDS,

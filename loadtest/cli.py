@@ -19,7 +19,7 @@ from loadtest.charge_point import ChargePoint
 from loadtest.clock import Clock
 from loadtest.fleet import DEMO_TAGS, Fleet, Plan
 from loadtest.observer import Unobserved
-from loadtest.settings import Behaviour, LinkSettings
+from loadtest.settings import IDENTITY, Behaviour, LinkSettings
 from loadtest.summary import Report
 from loadtest.v16 import ChargePoint16
 from loadtest.v201 import ChargePoint201
@@ -187,15 +187,37 @@ def _on_signals(stop: Callable[[], None]) -> None:
 
 
 def _link(arguments: argparse.Namespace) -> LinkSettings:
-    password = os.environ.get(PASSWORD_VARIABLE)
     return LinkSettings(
         url=arguments.url,
-        password=password.encode() if password else None,
+        secure_url=arguments.secure_url,
+        profile=arguments.profile,
+        password=_password(arguments),
+        password_template=arguments.password_template,
+        ca_file=_readable(arguments.ca_file),
+        cert_file=_readable(arguments.cert),
+        key_file=_readable(arguments.key),
         call_timeout_s=arguments.call_timeout_seconds,
         ping_interval_s=arguments.ping_seconds or None,
         message_ids=arguments.message_ids,
         validate=not arguments.no_validate,
     )
+
+
+def _password(arguments: argparse.Namespace) -> bytes | None:
+    if arguments.password_file is not None:
+        try:
+            return bytes(arguments.password_file.read_bytes().rstrip(b"\r\n"))
+        except OSError as error:
+            raise ValueError(f"--password-file: {error.strerror}") from None
+    text = arguments.password or os.environ.get(PASSWORD_VARIABLE)
+    return text.encode() if text else None
+
+
+def _readable(name: str | None) -> str | None:
+    """Check a file now; one of each charge point is looked for only when that one connects."""
+    if name is not None and IDENTITY not in name and not os.access(name, os.R_OK):
+        raise ValueError(f"{name} cannot be read")
+    return name
 
 
 def _behaviour(arguments: argparse.Namespace) -> Behaviour:
@@ -232,6 +254,12 @@ def _url(text: str) -> str:
     return text
 
 
+def _template(text: str) -> str:
+    if IDENTITY not in text:
+        raise argparse.ArgumentTypeError(f"{text!r} has no {IDENTITY} in it")
+    return text
+
+
 def _file_to_write(text: str) -> Path:
     path = Path(text)
     if path.is_dir() or not path.parent.is_dir():  # said now, not when the run is over and its ledger lost
@@ -255,7 +283,7 @@ def _number(least: float, most: float, kind: type[float | int] = float) -> Calla
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ocpp-loadtest", description="Simulated charge points for an OCPP server.",
-        epilog=f"The Basic password of all charge points, if any, is read from {PASSWORD_VARIABLE}.",
+        epilog=f"Without --password or --password-file, a Basic password of all is read from {PASSWORD_VARIABLE}.",
     )  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True)
     fleet = commands.add_parser("fleet", help="many charge points, many sessions")
@@ -264,6 +292,14 @@ def _parser() -> argparse.ArgumentParser:
     for command, session_s, speed in ((fleet, 3600, 1), (one, 600, 60)):
         add = command.add_argument
         add("--url", required=True, type=_url, help="the endpoint without identity, as ws://127.0.0.1:9000/ocpp")
+        add("--secure-url", type=_url, help="the wss:// endpoint, for when a security profile 2 or 3 is demanded")
+        add("--profile", type=int, choices=range(4), help="security profile to begin with (the highest possible)")
+        add("--password", help=f"Basic password of all; {PASSWORD_VARIABLE} and --password-file do not show in `ps`")
+        add("--password-file", type=Path, metavar="FILE", help="holds it; bytes as they are but for the last newline")
+        add("--password-template", type=_template, help='own passwords, as "key-{identity}-0123456789"')
+        add("--ca-file", metavar="FILE", help="trust roots for the server's certificate (the system's)")
+        add("--cert", metavar="FILE", help="client certificate chain, for profile 3; may have {identity} in its name")
+        add("--key", metavar="FILE", help="its key, if it is not in the same file")
         add("--id-tags", default=_DEFAULT_TAGS, help="comma-separated, with ranges (default %(default)s)")
         add("--speed", type=_number(0.01, 100_000), default=speed, help="session seconds per second (%(default)s)")
         add("--session-seconds", type=duration, default=session_s, help="about how long a car charges (%(default)s)")

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any, ClassVar
 
 from loadtest.clock import Clock
+from loadtest.credentials import Credentials
 from loadtest.ledger import Ledger
 from loadtest.observer import Observer, Unobserved
 from loadtest.rpc import Answer, CallFailed, CallTimeout, ConnectionLost, Rpc
@@ -48,7 +49,7 @@ class Link(ABC):
         self.ledger = ledger or Ledger(identity, self.version)
         self.observer = observer or Unobserved()
         self.queue = TransactionQueue(self.behaviour.queue_limit)
-        self.password = settings.password
+        self.credentials = Credentials(identity, settings)
         self.registration: str | None = None
         self.heartbeat_interval_s: float = self.behaviour.heartbeat_default_s
         self._rpc: Rpc | None = None
@@ -97,6 +98,20 @@ class Link(ABC):
         """Tell the observer which state this charge point is in."""
 
     # --- what the rest of the charge point uses
+
+    @property
+    def password(self) -> bytes | None:
+        """The Basic password; a new one is shown on a new connection, once the Call that brought it is answered."""
+        return self.credentials.password
+
+    @password.setter
+    def password(self, value: bytes | None) -> None:
+        self.credentials.password = value
+
+    def answered(self) -> None:
+        if self.credentials.stale and self._rpc is not None:
+            self.credentials.stale = False
+            self.spawn(self.disconnect())
 
     @property
     def online(self) -> bool:
@@ -208,8 +223,9 @@ class Link(ABC):
         failures = 0
         while True:
             failed = None
+            self.credentials.stale = False
             try:
-                connection = await open_connection(self.identity, self.subprotocol, self.password, self.settings)
+                connection = await open_connection(self.identity, self.subprotocol, self.credentials, self.settings)
             except ConnectFailed as failure:
                 failed = failure.reason
                 self.ledger.connect_failures[failed] += 1

@@ -55,6 +55,7 @@ class Answerer(Protocol):
 
     def knows(self, action: str) -> bool: ...
     def answer(self, action: str, payload: dict[str, Any]) -> Answer: ...
+    def answered(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -197,6 +198,7 @@ class Rpc:
             await self._send(frames.encode_result(call.unique_id, answer.payload))
         if answer.then is not None:
             self._spawn(answer.then())
+        self._answerer.answered()
 
     def _decide(self, call: frames.Call) -> Answer:
         if not self._answerer.knows(call.action):

@@ -3,13 +3,27 @@
 from dataclasses import dataclass
 from typing import Literal
 
+IDENTITY = "{identity}"
+"""Stands for the charge point's identity in templates."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LinkSettings:
-    """The way to the server. The password is never shown."""
+    """The way to the server. Passwords are never shown."""
 
     url: str
+    secure_url: str | None = None
+    """The endpoint for security profiles 2 and 3 where `url` is in the clear."""
+    profile: int | None = None
+    """The security profile to begin with; None: the highest that the address and the credentials make possible."""
     password: bytes | None = None
+    password_template: str | None = None
+    """Each charge point's own password, with `{identity}` in it; goes before `password`."""
+    ca_file: str | None = None
+    """Trust roots (PEM) for the server's certificate; None: the system's."""
+    cert_file: str | None = None
+    key_file: str | None = None
+    """The client certificate's chain and key (PEM); both may have `{identity}` in their names."""
     source_address: str | None = None
     call_timeout_s: float = 30.0
     open_timeout_s: float = 10.0
@@ -22,6 +36,19 @@ class LinkSettings:
 
     def __repr__(self) -> str:
         return f"LinkSettings(url={self.url!r})"
+
+    def password_of(self, identity: str) -> bytes | None:
+        """The Basic password that this charge point begins with."""
+        if self.password_template is not None:
+            return self.password_template.replace(IDENTITY, identity).encode()
+        return self.password
+
+    def certificate_of(self, identity: str) -> tuple[str, str] | None:
+        """Files of the client certificate and key that this charge point begins with."""
+        if self.cert_file is None:
+            return None
+        key_file = self.key_file or self.cert_file
+        return self.cert_file.replace(IDENTITY, identity), key_file.replace(IDENTITY, identity)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Opening a charge point's websocket."""
 
+import ssl
 from base64 import b64encode
 from typing import Any
 from urllib.parse import quote
@@ -8,6 +9,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
+from loadtest.credentials import Credentials
 from loadtest.settings import LinkSettings
 
 
@@ -25,23 +27,27 @@ def charge_point_url(url: str, identity: str) -> str:
 
 
 async def open_connection(
-    identity: str, subprotocol: str, password: bytes | None, settings: LinkSettings
+    identity: str, subprotocol: str, credentials: Credentials, settings: LinkSettings
 ) -> ClientConnection:
-    """Connect and agree on the subprotocol.
+    """Connect with what the security profile demands, and agree on the subprotocol.
 
     Raises:
         ConnectFailed: refused, unreachable, too slow, or the server chose another subprotocol.
 
     """
     headers = {}
+    password = credentials.shown_password
     if password is not None:
         # Bytes, not text: an AuthorizationKey is hexadecimal for bytes that need not be UTF-8.
         token = b64encode(identity.encode() + b":" + password).decode("ascii")
         headers["Authorization"] = f"Basic {token}"
-    local: dict[str, Any] = {} if settings.source_address is None else {"local_addr": (settings.source_address, 0)}
+    options: dict[str, Any] = {} if settings.source_address is None else {"local_addr": (settings.source_address, 0)}
     try:
+        context = credentials.tls()
+        if context is not None:
+            options["ssl"] = context
         connection = await connect(
-            charge_point_url(settings.url, identity),
+            charge_point_url(credentials.url, identity),
             subprotocols=[Subprotocol(subprotocol)],
             additional_headers=headers,
             compression=None,
@@ -50,7 +56,7 @@ async def open_connection(
             close_timeout=settings.close_timeout_s,
             ping_interval=settings.ping_interval_s,
             ping_timeout=settings.call_timeout_s,
-            **local,
+            **options,
         )
     except InvalidStatus as refusal:
         raise ConnectFailed(f"HTTP {refusal.response.status_code}") from refusal
@@ -60,6 +66,10 @@ async def open_connection(
         raise ConnectFailed("handshake") from error
     except TimeoutError as error:
         raise ConnectFailed("timeout") from error
+    except ssl.SSLCertVerificationError as error:
+        raise ConnectFailed("untrusted server") from error
+    except ssl.SSLError as error:
+        raise ConnectFailed("tls") from error
     except (OSError, EOFError) as error:
         raise ConnectFailed("unreachable") from error
     if connection.subprotocol != subprotocol:

@@ -41,7 +41,7 @@ class ChargePoint16(ChargePoint):
         observer: Observer | None = None,
     ) -> None:
         super().__init__(identity, settings, behaviour, clock=clock, rng=rng, ledger=ledger, observer=observer)
-        self.configuration = Configuration(self.behaviour)
+        self.configuration = Configuration(self.behaviour, self.credentials.profile, self.credentials.raise_profile)
         self.local_list: dict[str, Any] = {}
         self._commands = Commands(self)
         self._ids_given: set[int] = set()

@@ -1,5 +1,6 @@
 """The configuration keys of a simulated OCPP 1.6 charge point. Pure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from loadtest.settings import Behaviour
@@ -20,7 +21,9 @@ class Key:
 class Configuration:
     """Answers GetConfiguration and ChangeConfiguration; keys are case-insensitive (CiString50)."""
 
-    def __init__(self, behaviour: Behaviour) -> None:
+    def __init__(
+        self, behaviour: Behaviour, profile: int = 0, raise_profile: Callable[[int], bool] | None = None
+    ) -> None:
         keys = {
             "AllowOfflineTxForUnknownId": Key(str(behaviour.allow_offline).lower(), "boolean"),
             "AuthorizationKey": Key("", "secret"),
@@ -38,7 +41,7 @@ class Configuration:
             "MeterValuesSampledData": Key(_SAMPLED),
             "NumberOfConnectors": Key(str(behaviour.connectors), "number", readonly=True),
             "ResetRetries": Key("3", "number"),
-            "SecurityProfile": Key("0", "number", needs_reboot=True),
+            "SecurityProfile": Key(str(profile), "number"),
             "StopTransactionOnEVSideDisconnect": Key("true", "boolean"),
             "StopTransactionOnInvalidId": Key("true", "boolean"),
             "SupportedFeatureProfiles": Key(
@@ -51,6 +54,7 @@ class Configuration:
         }
         self._names = {name.casefold(): name for name in keys}
         self._keys = keys
+        self._raise_profile = raise_profile
 
     def text(self, name: str) -> str:
         """Give a key's value."""
@@ -72,6 +76,8 @@ class Configuration:
         key = self._keys[known]
         if key.readonly or not _fits(key.kind, value):
             return "Rejected"
+        if known == "SecurityProfile" and (self._raise_profile is None or not self._raise_profile(int(value))):
+            return "Rejected"  # never a lower one, nor one that the charge point has nothing to show for (A05.FR.02)
         key.value = value
         return "RebootRequired" if key.needs_reboot else "Accepted"
 

@@ -57,7 +57,8 @@ class ChargePoint201(ChargePoint):
         observer: Observer | None = None,
     ) -> None:
         super().__init__(identity, settings, behaviour, clock=clock, rng=rng, ledger=ledger, observer=observer)
-        self.variables = Variables(self.behaviour, self.settings.backoff_base_s)
+        shown = self.credentials
+        self.variables = Variables(self.behaviour, self.settings.backoff_base_s, shown.profile, shown.raise_profile)
         self.boot_reason = "PowerUp"
         self._commands = Commands(self)
 

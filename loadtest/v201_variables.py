@@ -1,5 +1,6 @@
 """The device model of a simulated OCPP 2.0.1 charging station. Pure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,13 @@ class Variable:
 class Variables:
     """Answers GetVariables, SetVariables and reports; names are case-insensitive identifier strings."""
 
-    def __init__(self, behaviour: Behaviour, backoff_base_s: float) -> None:
+    def __init__(
+        self,
+        behaviour: Behaviour,
+        backoff_base_s: float,
+        profile: int = 0,
+        raise_profile: Callable[[int], bool] | None = None,
+    ) -> None:
         whole = "integer"
         self._variables = {
             ("AuthCtrlr", "OfflineTxForUnknownIdEnabled"): Variable(str(behaviour.allow_offline).lower(), "boolean"),
@@ -36,9 +43,12 @@ class Variables:
             ("OCPPCommCtrlr", "WebSocketPingInterval"): Variable("60", whole, needs_reboot=True),
             ("SampledDataCtrlr", "TxUpdatedInterval"): Variable(str(behaviour.sample_interval_s), whole),
             ("SecurityCtrlr", "BasicAuthPassword"): Variable("", mutability="WriteOnly"),
+            # a station raises it by SetNetworkProfile and the priorities; here the one variable stands for both
+            ("SecurityCtrlr", "SecurityProfile"): Variable(str(profile), whole),
             ("SmartChargingCtrlr", "LimitPower"): Variable(f"{behaviour.max_power_w:.0f}", whole),
             ("TxCtrlr", "StopTxOnInvalidId"): Variable("true", "boolean"),
         }
+        self._raise_profile = raise_profile
         self._folded = {tuple(part.casefold() for part in key): key for key in self._variables}
 
     def text(self, component: str, name: str) -> str:
@@ -72,6 +82,10 @@ class Variables:
         if attribute != "Actual":
             return "NotSupportedAttributeType"
         if found.mutability == "ReadOnly" or not _fits(found, value):
+            return "Rejected"
+        if found is self._variables["SecurityCtrlr", "SecurityProfile"] and (
+            self._raise_profile is None or not self._raise_profile(int(value))
+        ):
             return "Rejected"
         found.value = value
         return "RebootRequired" if found.needs_reboot else "Accepted"

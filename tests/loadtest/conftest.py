@@ -45,6 +45,9 @@ class Watching(Unobserved):
     def protocol_error(self, identity: str, note: str) -> None:
         self._changed.set()
 
+    def connect_failed(self, identity: str, reason: str, again_in_s: float) -> None:
+        self._changed.set()
+
     async def until(self, condition: Callable[[], Any]) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while not condition():

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import ssl
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -225,9 +226,10 @@ class Peer201(Scripted, ocpp.v201.ChargePoint):  # type: ignore[misc]
 
 
 @asynccontextmanager
-async def running_csms() -> AsyncIterator[Csms]:
+async def running_csms(tls: ssl.SSLContext | None = None) -> AsyncIterator[Csms]:
     csms = Csms()
     protocols = [Subprotocol("ocpp1.6"), Subprotocol("ocpp2.0.1")]
-    async with serve(csms.handler, "127.0.0.1", 0, subprotocols=protocols, close_timeout=1) as server:
-        csms.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ocpp"
+    async with serve(csms.handler, "127.0.0.1", 0, subprotocols=protocols, close_timeout=1, ssl=tls) as server:
+        scheme = "ws" if tls is None else "wss"
+        csms.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/ocpp"
         yield csms
