@@ -56,12 +56,12 @@ class Signing:
         known = await certificates.find(store, request.request_key)
         if known is not None and (known.open or _heard_before(call, known)):
             return await self._repeated(call, known, request, store)
+        await certificates.forget(store, call.identity, call.handled_at - KEPT)
         flaw = await self._flaw(request, store)
         if flaw is not None:
             await certificates.put(store, _refused(request, flaw))
             metrics.certificates_issued.labels("request_refused").inc()
             return Answer({"status": "Rejected"})
-        await certificates.forget(store, call.identity, call.handled_at - KEPT)
         await certificates.put(store, request)
         superseded = await certificates.supersede(store, request, call.handled_at)
         metrics.certificates_issued.labels("superseded").inc(superseded)

@@ -375,7 +375,7 @@ async def test_a_redelivered_request_is_answered_as_before_and_signed_once(sqlit
                 "ended_at": NOW + timedelta(minutes=1),
                 "next_attempt_at": None,
             }
-            await transaction.run(certificate_requests.update().values(serial="1", **ended))
+            await transaction.run(certificate_requests.update().values(**ended))
         assert await handle(store, definition, good) == Answer({"status": "Accepted"})
         rows = await all_rows(store, certificate_requests)
         assert [row["next_attempt_at"] for row in rows] == [None, None]
