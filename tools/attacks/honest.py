@@ -44,7 +44,6 @@ class Log:
     """When it was a Call's turn, and the seconds from then to its answer."""
     errors: list[tuple[float, str]] = field(default_factory=list)
     dropped: list[tuple[float, str]] = field(default_factory=list)
-    refused: int = 0
     unanswered: int = 0
 
 
@@ -127,7 +126,8 @@ async def live(url: str, identities: list[str], every_s: float, folder: Path) ->
         coming.append(loop.create_task(_come_in(url, identity, source, log, every_s)))
         await asyncio.sleep(1 / RAMP_PER_S)
     points = [point for point in await asyncio.gather(*coming) if point is not None]
-    log.refused = len(identities) - len(points)
+    if len(points) < len(identities):
+        raise SystemExit(f"{len(identities) - len(points)} honest charge points were refused for {COME_IN_S:.0f} s")
     began = time.monotonic() + 0.1
     working = [
         asyncio.create_task(point.work(began + every_s * number / len(points))) for number, point in enumerate(points)

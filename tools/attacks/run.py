@@ -73,8 +73,6 @@ class Result:
     def mistakes(self) -> list[str]:
         """What went wrong, whatever the machine's speed."""
         found = [f"{phase.name}: {mistake}" for phase in self.phases for mistake in phase.mistakes]
-        if self.log.refused:
-            found.append(f"{self.log.refused} honest charge points were refused")
         for at, identity in self.log.dropped:
             during = next((phase.name for phase in self.phases if phase.began <= at <= phase.ended), "between attacks")
             found.append(f"{identity} was dropped: {during}")

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from tools.attacks.outcome import CLOSED, OPEN, RESET, Attack, Outcome
 from tools.attacks.pace import paced
-from tools.attacks.target import ATTACKERS, Effort, Target
+from tools.attacks.target import INSIDER_ADDRESS, Effort, Target
 from tools.attacks.wire import (
     CONTINUATION,
     PING,
@@ -31,7 +31,7 @@ DEFLATE = "permessage-deflate; client_no_context_takeover; server_no_context_tak
 async def _inside(target: Target, outcome: Outcome, **how: str) -> AsyncIterator[Streams | None]:
     """A session of the insider; None, with the end noted, when it is refused."""
     try:
-        streams = await session(target, target.insider, ATTACKERS[0], **how)
+        streams = await session(target, target.insider, INSIDER_ADDRESS, **how)
     except Refused as refused:
         outcome.note(refused.end)
         yield None

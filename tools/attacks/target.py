@@ -5,6 +5,8 @@ from pathlib import Path
 
 HONEST_ADDRESSES = tuple(f"127.0.1.{number}" for number in range(1, 41))
 ATTACKERS = tuple(f"127.0.9.{number}" for number in range(1, 21))
+INSIDER_ADDRESS = "127.0.8.1"
+"""Apart from the others, where the insider would wait for all the wrong passwords that came from there."""
 
 
 @dataclass(frozen=True, slots=True)
