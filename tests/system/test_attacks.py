@@ -3,7 +3,6 @@
 import pytest
 
 from tests.support.figures import note
-from tools.attacks.features import NOT_YET, built
 from tools.attacks.run import Result, run
 from tools.attacks.target import Effort
 from tools.nodes import Broker
@@ -49,8 +48,3 @@ def test_every_attack_ends_as_it_should_and_no_honest_charge_point_is_dropped_or
 def test_no_attack_makes_the_gateway_grow_without_bound(attacked: Result) -> None:
     grown = {phase.name: (phase.rss_peak - attacked.quiet.rss_peak) // 2**20 for phase in attacked.attacks}
     assert {name: size for name, size in grown.items() if size > MOST_GROWTH // 2**20} == {}
-
-
-def test_what_is_left_out_is_what_this_gateway_does_not_have_yet(attacked: Result) -> None:
-    assert frozenset(built()).isdisjoint(NOT_YET), "it is there now: take it off the list"
-    assert bool(attacked.left_out) is bool(NOT_YET)

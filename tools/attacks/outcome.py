@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from tools.attacks.features import Feature
 from tools.attacks.target import Effort, Target
 
 OPEN = "still open"
@@ -44,7 +43,6 @@ class Attack:
     wanted: frozenset[str]
     tolerated: frozenset[str] = frozenset()
     reasons: frozenset[str] = frozenset()
-    needs: Feature | None = None
 
     def mistakes(self, outcome: Outcome, counted: dict[str, float]) -> list[str]:
         """What was not as it should be; `counted` are the refusals by reason that the gateway counted meanwhile."""

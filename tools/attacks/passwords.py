@@ -2,7 +2,6 @@
 
 import asyncio
 
-from tools.attacks.features import Feature
 from tools.attacks.outcome import ADMITTED, BUSY, CUT, Attack, Outcome
 from tools.attacks.pace import swarm
 from tools.attacks.target import ATTACKERS, HONEST_ADDRESSES, Effort, Target
@@ -74,6 +73,6 @@ async def many_identities(target: Target, effort: Effort) -> Outcome:
 
 _WRONG = frozenset({"HTTP 401"})
 ATTACKS = (
-    Attack("wrong passwords, one identity", one_identity, _WRONG, BUSY | CUT, needs=Feature.PASSWORDS),
-    Attack("wrong passwords, many identities", many_identities, _WRONG, BUSY | CUT, needs=Feature.PASSWORDS),
+    Attack("wrong passwords, one identity", one_identity, _WRONG, BUSY | CUT),
+    Attack("wrong passwords, many identities", many_identities, _WRONG, BUSY | CUT),
 )

@@ -6,7 +6,6 @@ import secrets
 import ssl
 import struct
 
-from tools.attacks.features import Feature
 from tools.attacks.outcome import CUT, OPEN, SILENT, Attack, Outcome
 from tools.attacks.pace import swarm
 from tools.attacks.target import ATTACKERS, Effort, Target
@@ -115,7 +114,7 @@ async def tls_flood(target: Target, effort: Effort) -> Outcome:
 
 
 ATTACKS = (
-    Attack("TLS handshake flood", tls_flood, frozenset({"handshake done"}), CUT | {ALERTED, SILENT}, needs=Feature.TLS),
-    Attack("malformed TLS", malformed, CUT | {ALERTED}, frozenset(), needs=Feature.TLS),
-    Attack("TLS slow-loris", slow_hello, CUT | {ALERTED}, frozenset({OPEN}), needs=Feature.TLS),
+    Attack("TLS handshake flood", tls_flood, frozenset({"handshake done"}), CUT | {ALERTED, SILENT}),
+    Attack("malformed TLS", malformed, CUT | {ALERTED}, frozenset()),
+    Attack("TLS slow-loris", slow_hello, CUT | {ALERTED}, frozenset({OPEN})),
 )

@@ -12,7 +12,6 @@ import uvloop
 
 from tools import scrape
 from tools.attacks import handshakes, passwords, records, sessions
-from tools.attacks.features import built
 from tools.attacks.honest import Log
 from tools.attacks.outcome import Attack, Outcome
 from tools.attacks.system import HANDSHAKE_TIMEOUT_S, Crowd, System, running
@@ -55,7 +54,6 @@ class Result:
     """A whole run."""
 
     phases: list[Phase]
-    left_out: list[str]
     log: Log
 
     @property
@@ -93,7 +91,6 @@ class Result:
                 f"{phase.name:30} {p50:7.1f} {p99:7.1f} {self.slowdown(phase):7.2f} {rss:>26} "
                 f"{phase.attacker_share:5.0%}  {phase.outcome.stated}; {_counts(phase)}"
             )
-        lines += [f"left out: {name}" for name in self.left_out]
         return lines
 
 
@@ -107,21 +104,18 @@ def run(
     rest_s: float, only: Sequence[str] = (), handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S,
 ) -> Result:  # fmt: skip
     """Start a system, let the crowd work, and attack it; everything is gone afterwards."""
-    features = built()
     chosen = [attack for attack in ATTACKS if not only or any(word in attack.name for word in only)]
-    fit = [attack for attack in chosen if attack.needs is None or attack.needs in features]
-    left_out = [f"{attack.name} (no {attack.needs})" for attack in chosen if attack not in fit]
     with running(amqp_url, database_url, folder, honest, handshake_timeout_s) as system:
         crowd = Crowd(system.stack.urls[0], folder, honest, every_s)
         try:
             crowd.await_ready()
-            phases = uvloop.run(_phases(system, fit, quiet_s, effort, rest_s))
+            phases = uvloop.run(_phases(system, chosen, quiet_s, effort, rest_s))
             log = crowd.finish()
         finally:
             crowd.release()
     for phase in phases:
         phase.round_trips = [seconds for due, seconds in log.round_trips if phase.began <= due <= phase.ended]
-    return Result(phases, left_out, log)
+    return Result(phases, log)
 
 
 async def _phases(

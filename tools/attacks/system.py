@@ -16,7 +16,6 @@ from sqlalchemy import insert
 
 from contracts.credentials import StoredKey
 from tools.attacks.certificates import RunAuthority
-from tools.attacks.features import Feature, built
 from tools.attacks.honest import Log, honest_identities
 from tools.attacks.target import Target, password_of
 from tools.nodes.guarded import GuardedProcess, end_of
@@ -48,25 +47,21 @@ def running(
     amqp_url: str, database_url: str, folder: Path, honest: int, handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S
 ) -> Iterator[System]:
     """A system with so many honest charge points on record; unknown ones are refused."""
-    features = built()
     identities = tuple(honest_identities(honest))
-    tls_port, authority = None, None
+    (tls_port,) = free_ports(1)
+    authority = RunAuthority(folder / "certificates")
+    files = authority.server()
     patience = str(handshake_timeout_s)
-    given = {"OCPP_REGISTRATION": "closed", "OCPP_GATEWAY_HANDSHAKE_TIMEOUT_SECONDS": patience}
-    if Feature.RATES in features:
-        given["OCPP_GATEWAY_FLAP_DELAY_SECONDS"] = str(handshake_timeout_s / 2)
-    if Feature.TLS in features:
-        (tls_port,) = free_ports(1)
-        authority = RunAuthority(folder / "certificates")
-        files = authority.server()
-        given |= {
-            "OCPP_GATEWAY_TLS_LISTEN_PORT": str(tls_port),
-            "OCPP_GATEWAY_TLS_CERT_FILES": str(files.certificate),
-            "OCPP_GATEWAY_TLS_KEY_FILES": str(files.key),
-            "OCPP_GATEWAY_TLS_HANDSHAKE_TIMEOUT_SECONDS": patience,
-        }
-    if Feature.PASSWORDS in features:
-        given["OCPP_GATEWAY_MIN_SECURITY_PROFILE"] = "1"
+    given = {
+        "OCPP_REGISTRATION": "closed",
+        "OCPP_GATEWAY_HANDSHAKE_TIMEOUT_SECONDS": patience,
+        "OCPP_GATEWAY_FLAP_DELAY_SECONDS": str(handshake_timeout_s / 2),
+        "OCPP_GATEWAY_MIN_SECURITY_PROFILE": "1",
+        "OCPP_GATEWAY_TLS_LISTEN_PORT": str(tls_port),
+        "OCPP_GATEWAY_TLS_CERT_FILES": str(files.certificate),
+        "OCPP_GATEWAY_TLS_KEY_FILES": str(files.key),
+        "OCPP_GATEWAY_TLS_HANDSHAKE_TIMEOUT_SECONDS": patience,
+    }
     stack = Stack(amqp_url=amqp_url, database_url=database_url, logs=folder / "logs", settings=given)
     services = [stack.workers["authorization"], stack.workers["metering"], stack.gateways[0]]
     try:
@@ -84,7 +79,7 @@ def running(
                 port=int(port),
                 path="/ocpp",
                 tls_port=tls_port,
-                ca_file=None if authority is None else authority.ca_file,
+                ca_file=authority.ca_file,
                 handshake_timeout_s=handshake_timeout_s,
                 honest=identities,
                 victim=VICTIM,

@@ -28,8 +28,8 @@ class Target:
     host: str
     port: int
     path: str
-    tls_port: int | None
-    ca_file: Path | None
+    tls_port: int
+    ca_file: Path
     handshake_timeout_s: float
     """The gateway's patience with a handshake."""
     honest: tuple[str, ...]

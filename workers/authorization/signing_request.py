@@ -67,6 +67,10 @@ class SigningRequest:
     public_key: PublicKey
 
 
+_UNREADABLE = (ValueError, TypeError, OverflowError, x509.InvalidVersion, x509.DuplicateExtension)
+"""The library's ways to say that the bytes are not what they claim to be."""
+
+
 def read_request(csr: str, rules: SubjectRules) -> SigningRequest | Flaw:
     """The request in this PEM text, or what is wrong with it. Never raises, whatever the text."""
     if len(csr) > LONGEST_CSR:
@@ -80,7 +84,7 @@ def read_request(csr: str, rules: SubjectRules) -> SigningRequest | Flaw:
         return _key_flaw(key) or _signature_flaw(request) or _judged(request, key, rules)  # type: ignore[arg-type]
     except (UnsupportedAlgorithm, x509.UnsupportedGeneralNameType):
         return Flaw.KEY_KIND
-    except (ValueError, TypeError, OverflowError):  # the library's ways to say that the bytes are not what they claim
+    except _UNREADABLE:
         return Flaw.UNREADABLE
 
 
