@@ -18,7 +18,7 @@ from tools.attacks.system import HANDSHAKE_TIMEOUT_S, Crowd, System, running
 from tools.attacks.target import Effort
 
 ATTACKS: tuple[Attack, ...] = (*handshakes.ATTACKS, *passwords.ATTACKS, *sessions.ATTACKS, *records.ATTACKS)
-LOOKUPS = ("ocpp_admission_lookup_total", "ocpp_registration_lookup_total")
+LOOKUPS = "ocpp_admission_lookup_total"
 """The gateway's count of queries to the workers, by result; `cached` ones never left it."""
 
 QUIET = "(quiet)"
@@ -139,9 +139,7 @@ async def _phases(
         if not after.samples:
             phase.mistakes.append("the gateway tells no metrics any more")
         counted = _grown(before, after, "ocpp_ws_connection_rejected_total", "reason")
-        looked_up = {
-            result: count for name in LOOKUPS for result, count in _grown(before, after, name, "result").items()
-        }
+        looked_up = _grown(before, after, LOOKUPS, "result")
         phase.queries = sum(count for result, count in looked_up.items() if result != "cached")
         phase.mistakes += attack.mistakes(phase.outcome, counted) if not phase.mistakes else []
         phases.append(phase)

@@ -42,6 +42,14 @@ def test_windows_line_ends_blank_lines_and_the_older_label_are_read():
         assert isinstance(read_request(text, RULES), SigningRequest)
 
 
+def test_a_request_of_another_version_cannot_be_read():
+    der = x509.load_pem_x509_csr(GOOD.encode()).public_bytes(Encoding.DER)
+    version = der.index(b"\x02\x01\x00")
+    other = base64.encodebytes(der[: version + 2] + b"\x07" + der[version + 3 :]).decode()
+    text = f"-----BEGIN CERTIFICATE REQUEST-----\n{other}-----END CERTIFICATE REQUEST-----\n"
+    assert read_request(text, RULES) is Flaw.UNREADABLE
+
+
 def test_the_serial_number_on_record_is_the_name_that_counts():
     rules = SubjectRules("SN-0815", ORGANIZATION)
     assert read_request(GOOD, rules) is Flaw.OTHER_NAME
