@@ -78,6 +78,12 @@ EFFECTS: dict[str, list[tuple[Any, Effect]]] = {
     "SecurityEventNotification": [
         (security_events, Effect({"type": "SettingSystemTime", "tech_info": "by hand", "occurred_at": MOMENT})),
     ],
+    # Without a certificate authority the request is kept, and refused.
+    "SignCertificate": [
+        (t.parked_messages, Effect(
+            {"action": "SignCertificate", "payload": VALID["SignCertificate"]}, {"status": "Rejected"},
+        )),
+    ],
     "StatusNotification": [
         (t.connector_states, Effect({"evse_id": 1, "connector_id": 2, "status": "Available", "reported_at": MOMENT})),
     ],
@@ -95,8 +101,8 @@ EFFECTS: dict[str, list[tuple[Any, Effect]]] = {
 
 def test_every_action_that_works_is_here():
     assert set(EFFECTS) == set(VALID)
-    assert len(unserved(Version.V201)) == 13
-    assert len(unserved(Version.V21)) == 24
+    assert len(unserved(Version.V201)) == 12
+    assert len(unserved(Version.V21)) == 23
 
 
 @VERSIONS

@@ -63,6 +63,7 @@ VALID: dict[str, dict[str, Any]] = {
         ],
     },
     "SecurityEventNotification": {"type": "SettingSystemTime", "timestamp": AT, "techInfo": "by hand"},
+    "SignCertificate": {"csr": "no request", "certificateType": "ChargingStationCertificate"},
     "StatusNotification": {"timestamp": AT, "connectorStatus": "Available", "evseId": 1, "connectorId": 2},
     "TransactionEvent": {
         "eventType": "Started",
