@@ -94,7 +94,7 @@ class KeyRow:
         return self.state is not KeyState.RETIRED
 
     def under_way(self, now: datetime) -> bool:
-        """Whether a command may bring it to the charge point yet: whatever is entered there now, this one may follow."""
+        """Whether a command may bring it to the charge point yet, whatever is entered there meanwhile."""
         return self.state is KeyState.PENDING and self.delivery == REQUESTED and self.created_at > now - UNDER_WAY_FOR
 
 
