@@ -42,9 +42,20 @@ class Asker(Linked):
         """Answers that nobody waited for (any more)."""
 
     async def ask(
-        self, exchange: str, key: str, body: bytes, *, kind: str, content_type: str, message_id: str = ""
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        *,
+        kind: str,
+        content_type: str,
+        message_id: str = "",
+        expiration_ms: int | None = None,
     ) -> Delivery | Lost:
-        """Publish once and return the answer, however long it takes; raises LinkDownError when it was not published."""
+        """Publish once and return the answer, however long it takes; raises LinkDownError when it was not published.
+
+        With `expiration_ms` the broker throws away what no service has taken by then.
+        """
         self.check()
         waiting = _Waiting()
         self.link.publish(
@@ -54,6 +65,7 @@ class Asker(Linked):
             token=waiting,
             mandatory=True,
             persistent=True,
+            expiration_ms=expiration_ms,
             correlation_id=waiting.correlation_id,
             reply_to=self.link.reply_queue,
             type=kind,

@@ -159,7 +159,9 @@ class CommandClient:
     ) -> OperatorAnswer:
         """Ask the commands service about its records, or change them; raises NoAnswerError when it says nothing."""
         request = OperatorRequest(operation=operation, arguments=arguments or {})
-        answer = await self._insist(topology.OPERATIONS, queue_of(operation), request, timeout_s=timeout_s)
+        answer = await self._insist(
+            topology.OPERATIONS, queue_of(operation), request, timeout_s=timeout_s, expires=True
+        )
         if isinstance(answer, Lost):
             raise NoAnswerError(f"the service cannot be reached: {_WHY[answer][2]}")
         return _read(OperatorAnswer, answer)
@@ -212,7 +214,9 @@ class CommandClient:
         except ValidationError as error:
             raise BodyError(problems_of(error)) from None
 
-    async def _ask(self, exchange: str, key: str, request: Body, *, message_id: str = "") -> Delivery | Lost:
+    async def _ask(
+        self, exchange: str, key: str, request: Body, *, message_id: str = "", expiration_ms: int | None = None
+    ) -> Delivery | Lost:
         return await self._asker.ask(
             exchange,
             key,
@@ -220,17 +224,23 @@ class CommandClient:
             kind=request.KIND,
             content_type=self._content_type,
             message_id=message_id,
+            expiration_ms=expiration_ms,
         )
 
     async def _insist(
-        self, exchange: str, key: str, request: Body, *, timeout_s: float, message_id: str = ""
+        self, exchange: str, key: str, request: Body, *, timeout_s: float, message_id: str = "", expires: bool = False
     ) -> Delivery | Lost:
-        """Ask what may be asked twice, again after each broken connection, until it is answered."""
+        """Ask what may be asked twice, again after each broken connection, until it is answered.
+
+        One that `expires` is not taken up by a service that comes back when nobody waits for the answer any more.
+        """
+        until = time.monotonic() + timeout_s
         try:
             async with asyncio.timeout(timeout_s), self._turns:
                 while True:
                     await self._asker.wait_up(None)
-                    answer = await self._ask(exchange, key, request, message_id=message_id)
+                    left_ms = max(1, int((until - time.monotonic()) * 1000)) if expires else None
+                    answer = await self._ask(exchange, key, request, message_id=message_id, expiration_ms=left_ms)
                     if answer is not Lost.CONNECTION:
                         return answer
         except TimeoutError:

@@ -180,6 +180,16 @@ async def test_the_outcome_of_a_tracked_command_is_none_until_it_has_ended(
     assert [request.arguments for request in service.requests] == [{"command_id": "c-1"}] * 2
 
 
+async def test_an_operators_request_is_not_done_once_nobody_waits_for_it(amqp_url: str) -> None:
+    await declare(amqp_url, TOPOLOGY)
+    async with CommandClient(amqp_url) as client:
+        with pytest.raises(NoAnswerError):
+            await client.ask(Operation.BLOCK_TOKEN, {"id_token": "A"}, timeout_s=0.2)
+    async with scripted_service(amqp_url) as service, CommandClient(amqp_url) as client:
+        await client.ask(Operation.TOKENS)
+        assert [request.operation for request in service.requests] == [Operation.TOKENS]
+
+
 async def test_a_command_that_is_not_on_record_has_no_outcome(amqp_url: str, service: ScriptedService) -> None:
     async with CommandClient(amqp_url) as client:
         with pytest.raises(RefusedError) as refused:

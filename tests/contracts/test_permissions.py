@@ -49,7 +49,7 @@ def test_each_durable_queue_has_one_reader(queue):
         (topology.ADMISSIONS, {"gateway"}),
         (topology.GATEWAYS, {"commands"}),
         (topology.EVENTS, {"commands"}),
-        (topology.ADMISSION_CHANGED, {"authorization"}),
+        (topology.ADMISSION_CHANGED, {"authorization", "commands"}),
         (topology.COMMANDS, {"commands", "authorization", "firmware", "diagnostics", "backend", "operator"}),
         (topology.SERVICES, {"backend", "operator"}),
         (topology.OPERATIONS, {"operator"}),

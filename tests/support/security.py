@@ -1,6 +1,6 @@
 """A store, an operator of credentials, and effects that run against a scripted charge point."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,6 +9,7 @@ from typing import Any, cast
 import orjson
 
 from contracts import topology
+from contracts.bodies import ContentType
 from contracts.broker import Delivery
 from contracts.credentials import StoredKey
 from contracts.envelope import (
@@ -22,7 +23,7 @@ from contracts.envelope import (
 from contracts.operator import Operation, OperatorAnswer, OperatorRequest
 from tests.support.worker_store import migrated_store
 from workers.authorization.admission import admission
-from workers.authorization.security_operations import CHANGES, OPERATIONS
+from workers.authorization.security_operations import CHANGES, OPERATIONS, UNREPEATED
 from workers.runtime.calls import Effect
 from workers.runtime.commands import Commander
 from workers.runtime.context import ServiceContext
@@ -45,16 +46,26 @@ class SecurityWorld:
     effects: list[Effect] = field(default_factory=list)
     answer: Callable[[str], OutcomeEnvelope] = lambda identity: result(identity, {"status": "Accepted"})
     told: bool = True
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+    """What happens while a command is under way."""
 
     async def ask(self, operation: Operation, *, run: bool = True, **given: Any) -> OperatorAnswer:
         """Ask, commit, and let the effects run; without `run` the worker dies just after the commit."""
         self.now += timedelta(seconds=1)
-        desk = OperatorDesk(OPERATIONS, CHANGES)
+        desk = OperatorDesk(OPERATIONS, CHANGES, UNREPEATED)
         async with self.store.transaction() as transaction:
             answer = await desk.answer_to(OperatorRequest(operation=operation, arguments=given), self.now, transaction)
         if run:
             await self.run(transaction.effects)
         return answer
+
+    async def redelivered(self, operation: Operation, **given: Any) -> OperatorAnswer:
+        """Ask by a delivery that has come before."""
+        body = OperatorRequest(operation=operation, arguments=given).encode(ContentType.JSON)
+        delivery = Delivery("", "", body=body, redelivered=True, content_type=ContentType.JSON)
+        async with self.store.transaction() as transaction:
+            written = await OperatorDesk(OPERATIONS, CHANGES, UNREPEATED).answer(delivery, self.now, transaction)
+        return OperatorAnswer.decode(written.body, ContentType.JSON)
 
     async def item(self, operation: Operation, **given: Any) -> dict[str, Any]:
         """The one item of an answer that must be there."""
@@ -102,6 +113,8 @@ class SecurityWorld:
     ) -> OutcomeEnvelope:
         self.log.append(f"sent {action}")
         self.payloads.append(payload)
+        if self.meanwhile is not None:
+            await self.meanwhile()
         return self.answer(identity)
 
     async def publish(self, exchange: str, _key: str, body: bytes, **_more: Any) -> bool:

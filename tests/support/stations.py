@@ -1,6 +1,7 @@
 """Charge points made of the `ocpp` package's own client, on a running system's real sockets."""
 
 import asyncio
+import base64
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -107,15 +108,17 @@ def subprotocols(*versions: Version | str) -> list[Subprotocol]:
 
 @asynccontextmanager
 async def socket_to(
-    url: str, identity: str, *offered: Version | str, path: str | None = None
+    url: str, identity: str, *offered: Version | str, path: str | None = None, password: bytes | None = None
 ) -> AsyncIterator[ClientConnection]:
     """A bare WebSocket of a charge point; `path` replaces the identity in the URL, as it is."""
+    shown = None if password is None else base64.b64encode(identity.encode() + b":" + password).decode()
     async with connect(
         f"{url}/{identity if path is None else path}",
         subprotocols=subprotocols(*offered) or None,
         compression=None,
         proxy=None,
         open_timeout=ANSWER_WITHIN_S,
+        additional_headers={} if shown is None else {"Authorization": f"Basic {shown}"},
     ) as socket:
         yield socket
 

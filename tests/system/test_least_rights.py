@@ -1,24 +1,21 @@
 """Every process with a user and a role of its own, which may do what it needs and nothing else."""
 
 import asyncio
-import secrets
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 import asyncpg  # type: ignore[import-untyped]
 import orjson
 import pytest
 from pamqp import commands
+from websockets.exceptions import InvalidStatus
 
 from contracts import topology
 from contracts.broker import codec
-from contracts.broker.declare import declare
 from contracts.broker.endpoint import BrokerEndpoint
-from contracts.broker.grant import definitions, grant
+from contracts.broker.grant import definitions
 from contracts.broker.wire import Deaf, Wire, connect
 from contracts.client import CommandClient
 from contracts.envelope import OutcomeKind
@@ -26,111 +23,23 @@ from contracts.errors import BrokerRefusedError, LinkDownError
 from contracts.frame_log import Direction
 from contracts.operator import Operation
 from contracts.permissions import BrokerUser
-from contracts.topology import FRAME_LOG_TOPOLOGY, TOPOLOGY
+from contracts.topology import TOPOLOGY
 from contracts.versions import Version
+from tests.support.confined import PASSWORDS, Confined, confined_system
 from tests.support.stations import socket_to
 from tools.nodes import Broker, Database
-from tools.nodes.management import ManagementApi
-from tools.nodes.sql import in_own_loop, plain_url
-from tools.stack import SERVICES, Stack
 
 pytestmark = pytest.mark.system
 
-PASSWORDS = {user: secrets.token_urlsafe(16) for user in BrokerUser}
 STAMP = "2026-05-01T12:00:00Z"
-
-
-@dataclass
-class Confined:
-    """A running system of confined processes."""
-
-    stack: Stack
-    amqp_url: str
-    """The administrator's."""
-    management_url: str
-    database_url: str
-    prefix: str
-
-    @property
-    def vhost(self) -> str:
-        return BrokerEndpoint.parse(self.amqp_url).vhost
-
-    def amqp_as(self, user: BrokerUser) -> str:
-        return logged_in(self.amqp_url, self.prefix + user, PASSWORDS[user])
-
-    async def sql_as(self, service: str, statement: str) -> None:
-        connection = await asyncpg.connect(plain_url(logged_in(self.database_url, self.prefix + service, "x")))
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-
-def logged_in(url: str, user: str, password: str) -> str:
-    parts = urlsplit(url)
-    place = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"{quote(user)}:{quote(password)}@{place}").geturl()
 
 
 @pytest.fixture(scope="module")
 def confined(rabbit: Broker, postgres: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confined]:
-    if rabbit.management_url is None:
-        pytest.skip("needs AMQP_MANAGEMENT_URL beside AMQP_URL")
-    name = f"least_{uuid.uuid4().hex[:8]}"
-    prefix = f"{name}_"
-    amqp_url, database_url = rabbit.create_vhost(name), postgres.create_database(name)
-    own: dict[str, dict[str, str]] = {}
-    try:
-        in_own_loop(prepare_broker(amqp_url, rabbit.management_url, prefix))
-        for user in BrokerUser:
-            own[user] = {"AMQP_URL": logged_in(amqp_url, prefix + user, PASSWORDS[user])}
-        for service in SERVICES:
-            own[service]["DATABASE_URL"] = logged_in(database_url, prefix + service, "x")
-        settings = {"OCPP_AMQP_DECLARE": "off", "OCPP_GATEWAY_FRAME_LOG": "on", "OCPP_WORKER_UNKNOWN_TOKENS": "accept"}
-        stack = Stack(
-            amqp_url=amqp_url,
-            database_url=database_url,
-            logs=tmp_path_factory.mktemp("least"),
-            settings=settings,
-            own_settings=own,
-        )
-        stack.migrate()
-        stack.run_worker_command("grant-roles", "--prefix", prefix)
-        in_own_loop(let_in(database_url, [prefix + service for service in (*SERVICES, "show")]))
-        try:
-            stack.start()
-            yield Confined(stack, amqp_url, rabbit.management_url, database_url, prefix)
-        finally:
-            stack.stop(timeout_s=10)
-    finally:
-        for user in BrokerUser:
-            ManagementApi(rabbit.management_url).request("DELETE", f"/api/users/{prefix}{user}")
-        rabbit.delete_vhost(name)
-        postgres.drop_database(name)
-
-
-async def prepare_broker(amqp_url: str, management_url: str, prefix: str) -> None:
-    vhost = BrokerEndpoint.parse(amqp_url).vhost
-    with pytest.raises(BrokerRefusedError, match="no password"):
-        await grant(management_url, BrokerUser, {}, vhost=vhost, prefix=prefix)
-    some: dict[BrokerUser, str] = {user: PASSWORDS[user] for user in BrokerUser if user is not BrokerUser.MONITORING}
-    made = await grant(management_url, BrokerUser, some, vhost=vhost, prefix=prefix, generate=True)
-    assert set(made) == {BrokerUser.MONITORING}
-    before = ManagementApi(management_url).request("GET", f"/api/users/{prefix}gateway")
-    assert await grant(management_url, BrokerUser, PASSWORDS, vhost=vhost, prefix=prefix) == {}
-    assert ManagementApi(management_url).request("GET", f"/api/users/{prefix}gateway") == before
-    as_declarer = logged_in(amqp_url, prefix + BrokerUser.DECLARE, PASSWORDS[BrokerUser.DECLARE])
-    await declare(as_declarer, TOPOLOGY)
-    await declare(as_declarer, FRAME_LOG_TOPOLOGY)
-
-
-async def let_in(database_url: str, roles: list[str]) -> None:
-    connection = await asyncpg.connect(plain_url(database_url))
-    try:
-        for role in roles:
-            await connection.execute(f"ALTER ROLE {role} LOGIN PASSWORD 'x'")
-    finally:
-        await connection.close()
+    with confined_system(
+        rabbit, postgres, tmp_path_factory.mktemp("least"), OCPP_GATEWAY_FAILED_AUTH_FIRST_SECONDS="0"
+    ) as system:
+        yield system
 
 
 async def call(socket: Any, action: str, **payload: Any) -> dict[str, Any]:
@@ -177,10 +86,73 @@ async def test_a_whole_day_in_small_works_with_nothing_but_these_rights(confined
         await events.close()
 
 
-async def first_of(events: Any, kind: str) -> None:
+async def status_of(url: str, identity: str, password: bytes | None = None) -> int:
+    """The HTTP status of a handshake; 101 when it is let in."""
+    try:
+        async with socket_to(url, identity, Version.V16, password=password):
+            return 101
+    except InvalidStatus as refused:
+        return refused.response.status_code
+
+
+async def test_a_password_is_set_rotated_and_blocked_at_every_gateway(confined):
+    identity, (one, other) = f"CP-{uuid.uuid4().hex[:8]}", confined.stack.urls
+    boot = {"chargePointVendor": "V", "chargePointModel": "M"}
+    old = b"The-Old-One-4711"
+    async with (
+        CommandClient(confined.amqp_as(BrokerUser.BACKEND)) as backend,
+        CommandClient(confined.amqp_as(BrokerUser.OPERATOR)) as operator,
+    ):
+
+        async def ask(operation: Operation, **given: Any) -> dict[str, Any]:
+            answer = await operator.ask(operation, {"identity": identity, **given})
+            assert answer.ok, answer.description
+            return answer.items[0]
+
+        events = backend.events(f"backend.{identity}", identities=[identity])
+        await ask(Operation.ADD_CHARGE_POINT)
+        await ask(Operation.SET_KEY, password=old.decode())
+        await ask(Operation.SET_SECURITY, profile=1)
+        assert [await status_of(one, identity, shown) for shown in (None, b"wrong" * 4, old)] == [401, 401, 101]
+
+        async with socket_to(one, identity, Version.V16, password=old) as socket:
+            await call(socket, "BootNotification", **boot)
+            raw = {"key": "authorizationKey", "value": "00" * 20}
+            refused = await backend.call(identity, "ChangeConfiguration", raw, timeout_s=10)
+            assert (refused.outcome, refused.reason) == (OutcomeKind.REJECTED, "reserved_key")
+            assert (await ask(Operation.ROTATE_KEY))["keys"][1]["state"] == "pending"
+            async with asyncio.timeout(20):
+                frame = orjson.loads(await socket.recv())
+            assert (frame[2], frame[3]["key"]) == ("ChangeConfiguration", "AuthorizationKey")
+            new = bytes.fromhex(frame[3]["value"])
+            await socket.send(orjson.dumps([3, frame[1], {"status": "Accepted"}]), text=True)
+        assert await status_of(other, identity, old) == 101
+        assert await status_of(other, identity, new) == 101
+        await first_of(events, "credential.changed", {"what": "key", "cause": "confirmed"})
+        assert [await status_of(url, identity, old) for url in (one, other)] == [401, 401]
+        shown = await ask(Operation.SECURITY)
+        keys = [(key["state"], key["delivery"]) for key in shown["keys"]]
+        assert (shown["profile"], keys) == (1, [("current", "Accepted"), ("retired", "provisioned")])
+
+        async with socket_to(one, identity, Version.V16, password=new) as socket:
+            raised = await ask(Operation.RAISE_PROFILE, profile=2)
+            assert (raised["profile"], raised["target_profile"]) == (1, 2)
+            async with asyncio.timeout(20):
+                frame = orjson.loads(await socket.recv())
+            assert (frame[2], frame[3]) == ("ChangeConfiguration", {"key": "SecurityProfile", "value": "2"})
+            await socket.send(orjson.dumps([3, frame[1], {"status": "Accepted"}]), text=True)
+            await call(socket, "Heartbeat")
+            assert (await ask(Operation.BLOCK_CHARGE_POINT))["registration"] == "rejected"
+            await socket.send(orjson.dumps([2, "late", "Heartbeat", {}]), text=True)
+            assert orjson.loads(await socket.recv())[:3] == [4, "late", "SecurityError"]
+            assert (await call(socket, "BootNotification", **boot))["status"] == "Rejected"
+        await events.close()
+
+
+async def first_of(events: Any, kind: str, wanted: dict[str, str] | None = None) -> None:
     async with asyncio.timeout(60):
         async for event in events:
-            if event.type == kind:
+            if event.type == kind and (wanted or {}).items() <= event.data.items():
                 return
 
 
@@ -268,7 +240,8 @@ async def done(wire: Wire, action: Any) -> None:
         ("firmware", "SELECT * FROM tokens"),
         ("firmware", "SELECT ocpp_make_sample_partition(current_date)"),
         ("diagnostics", "SELECT * FROM transactions"),
-        ("commands", "SELECT * FROM charge_point_keys"),
+        ("commands", "UPDATE charge_point_keys SET state = 'current'"),
+        ("commands", "UPDATE charge_point_security SET profile = 0"),
         ("commands", "DELETE FROM charge_points"),
         ("show", "SELECT * FROM charge_point_keys"),
         ("show", "DELETE FROM parked_messages"),

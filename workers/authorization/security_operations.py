@@ -121,7 +121,7 @@ async def set_key(given: arguments.NewKey, now: datetime, transaction: StoreTran
         # Whose version is not known may be a 1.6 one, and those take hexadecimal keys only.
         password = SecretStr(generate(hexadecimal=version is None or not version.is_2x))
     plain_text = password.get_secret_value()
-    if not is_in_force(plain_text, version, keys) or waiting(keys):
+    if not is_in_force(plain_text, version, keys) or waiting([row for row in keys if not row.under_way(now)]):
         await put_in_force(transaction, identity, plain_text, version, now)
     items = await show(arguments.OneIdentity(identity=identity), now, transaction)
     if given.password is None and isinstance(items, list):
@@ -132,9 +132,10 @@ async def set_key(given: arguments.NewKey, now: datetime, transaction: StoreTran
 async def put_in_force(
     transaction: StoreTransaction, identity: str, password: str, version: Version | None, now: datetime
 ) -> None:
-    """Make a password the current one and retire all others; the caller holds the lock."""
-    live = [row.key.key_id for row in await credentials.keys_of(transaction, identity) if row.live]
-    await credentials.change_state(transaction, live, KeyState.RETIRED)
+    """Make a password the current one and retire all others but a key under way; the caller holds the lock."""
+    keys = await credentials.keys_of(transaction, identity)
+    outdated = [row.key.key_id for row in keys if row.live and not row.under_way(now)]
+    await credentials.change_state(transaction, outdated, KeyState.RETIRED)
     forms = stored_forms(password, version)
     await credentials.add_keys(transaction, identity, forms, "provisioned", now)
     _tell(transaction, identity, CredentialChanged(what="key", cause="set", key_id=forms[0].key_id), now)
@@ -153,12 +154,14 @@ async def rotate_key(
     if version is None:
         return f"{NEVER_BOOTED}: set-key, and enter the password there by hand"
     keys = await credentials.keys_of(transaction, identity)
-    if not any(row.live and row.delivery == "requested" and row.created_at > now - REPEATED_WITHIN for row in keys):
+    if not any(
+        row.live and row.delivery == credentials.REQUESTED and row.created_at > now - REPEATED_WITHIN for row in keys
+    ):
         if waiting(keys) >= MOST_PENDING:
             return f"{MOST_PENDING} rotations have not been heard of again: let it reconnect, or set-key"
         password = SecretStr(generate(hexadecimal=not version.is_2x))
         key = StoredKey.of(wire_forms(password.get_secret_value(), version)[0], pending=True)
-        await credentials.add_keys(transaction, identity, [key], "requested", now)
+        await credentials.add_keys(transaction, identity, [key], credentials.REQUESTED, now)
 
         async def bring(context: ServiceContext) -> None:
             await bring_key(context, identity, version, key.key_id, password)
@@ -207,4 +210,7 @@ OPERATIONS: dict[Operation, tuple[type[Arguments], Operate]] = {
     Operation.ROTATE_KEY: (arguments.OneIdentity, rotate_key),
     Operation.RAISE_PROFILE: (arguments.TargetProfile, raise_profile),
 }
+UNREPEATED = frozenset({Operation.SET_KEY})
+"""A password that is set twice may undo a later one, and one that is generated twice is not the one that was shown."""
+
 CHANGES = frozenset({Operation.SET_SECURITY, Operation.SET_KEY, Operation.ROTATE_KEY, Operation.RAISE_PROFILE})

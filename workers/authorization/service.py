@@ -37,6 +37,7 @@ def service(settings: WorkerSettings) -> ServiceDefinition:
     desk = OperatorDesk(
         {**security_operations.OPERATIONS, **certificate_operations.OPERATIONS},
         security_operations.CHANGES | certificate_operations.CHANGES,
+        security_operations.UNREPEATED,
     )
     return ServiceDefinition(
         service=Service.AUTHORIZATION,

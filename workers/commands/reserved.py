@@ -54,7 +54,8 @@ def reserved_settings(action: str, payload: Mapping[str, Any]) -> ReservedSettin
 
 
 def _setting(name: object, value: object) -> ReservedSettings:
-    lower = name.strip().casefold() if isinstance(name, str) else ""
+    # Firmware written in C reads no further than a NUL.
+    lower = name.partition("\0")[0].strip().casefold() if isinstance(name, str) else ""
     if lower in _PASSWORDS:
         return ReservedSettings(passwords=(value,))
     return ReservedSettings(profiles=(value,)) if lower == _PROFILE else ReservedSettings()

@@ -29,13 +29,19 @@ class OperatorDesk:
 
     operations: Mapping[Operation, tuple[type[Arguments], Operate]]
     changes: frozenset[Operation]
+    unrepeated: frozenset[Operation] = frozenset()
+    """Those that are not done when they are delivered again: an earlier delivery may have been done and answered."""
 
     async def answer(self, delivery: Delivery, now: datetime, transaction: StoreTransaction) -> Written:
         """Answer one request, in its content type; a bad one is told what is wrong with it."""
         content_type = ContentType.JSON
         try:
             content_type = ContentType.of(delivery.content_type)
-            answer = await self.answer_to(OperatorRequest.decode(delivery.body, content_type), now, transaction)
+            request = OperatorRequest.decode(delivery.body, content_type)
+            if delivery.redelivered and request.operation in self.unrepeated:
+                answer = _refused("unavailable", "it may have been done already, or not: look, and ask again")
+            else:
+                answer = await self.answer_to(request, now, transaction)
         except BodyError as error:
             answer = _refused("bad_request", str(error))
         body = answer.encode(content_type)

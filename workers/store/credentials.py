@@ -33,6 +33,9 @@ class KeyState(StrEnum):
 
 
 MOST_AT_ONCE = 500
+REQUESTED = "requested"
+UNDER_WAY_FOR = timedelta(minutes=10)
+"""The command that brings a key has ended by then, or has never been sent."""
 LIVE = (KeyState.CURRENT.value, KeyState.PENDING.value)
 
 _RECORDS = (
@@ -89,6 +92,10 @@ class KeyRow:
     def live(self) -> bool:
         """Whether a charge point that shows it is let in."""
         return self.state is not KeyState.RETIRED
+
+    def under_way(self, now: datetime) -> bool:
+        """Whether a command may bring it to the charge point yet, whatever is entered there meanwhile."""
+        return self.state is KeyState.PENDING and self.delivery == REQUESTED and self.created_at > now - UNDER_WAY_FOR
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ async def apply_security(transaction: StoreTransaction, plans: Sequence[Security
             standings[plan.identity] = wanted
         if plan.password is not None and not was_given(plan.password, known.keys):
             keys.append((plan.identity, stored_forms(plan.password, known.version), known.keys))
-            outdated += [row.key.key_id for row in known.keys if row.live]
+            outdated += [row.key.key_id for row in known.keys if row.live and not row.under_way(now)]
         for thumbprint, pem in plan.message_keys.items():
             await credentials.add_message_key(transaction, plan.identity, thumbprint, pem, now)
     await credentials.save_many(transaction, standings, now)

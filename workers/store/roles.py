@@ -49,6 +49,7 @@ PRIVILEGES: Mapping[str, Mapping[str, str]] = {
         "charge_point_keys": _ALL,
         "message_keys": _ALL,
         "certificate_requests": _ALL,
+        "certificate_orders": _ALL,
         "issued_certificates": _KEEP,
         "installed_certificates": _ALL,
     },
@@ -82,6 +83,9 @@ PRIVILEGES: Mapping[str, Mapping[str, str]] = {
         "outbox": _ALL,
         "event_sequences": _KEEP,
         "charge_points": _KEEP,
+        # a command that sets a password or a profile goes out only if that is on record
+        "charge_point_security": _READ,
+        "charge_point_keys": _READ,
         "connector_states": _READ,
         "tokens": _KEEP,
         "transactions": _READ,

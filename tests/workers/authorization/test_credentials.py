@@ -87,6 +87,41 @@ async def test_while_the_version_is_unknown_a_hexadecimal_password_is_taken_in_b
         assert await world.lets_in(HEX.encode()) is None
 
 
+async def test_a_password_is_not_set_again_by_a_request_that_is_delivered_again(sqlite_database_url):
+    async with security_world(sqlite_database_url) as world:
+        await put_on_record(world)
+        shown = (await world.item(Operation.SET_KEY, identity="CP-1"))["password"]
+        for given in ({}, {"password": PASSWORD}):
+            answer = await world.redelivered(Operation.SET_KEY, identity="CP-1", **given)
+            assert (answer.ok, answer.error) == (False, "unavailable")
+        assert await world.lets_in(bytes.fromhex(shown)) == "current"
+        assert (await world.redelivered(Operation.SECURITY, identity="CP-1")).ok
+
+
+@pytest.mark.parametrize("by", ["operator", "file"])
+async def test_a_password_that_is_set_while_another_is_under_way_locks_nobody_out(database_url, by):
+    """The command may come after what was entered by hand: the charge point has either of the two then."""
+    by_hand = "By-Hand-4711-0815"
+
+    async def set_another() -> None:
+        if by == "operator":
+            await world.item(Operation.SET_KEY, identity="CP-1", password=by_hand)
+        else:
+            await provision(world, PLAN.replace(PASSWORD, by_hand))
+
+    async with security_world(database_url) as world:
+        await provision(world)
+        await put_on_record(world)
+        world.meanwhile = set_another
+        await world.ask(Operation.ROTATE_KEY, identity="CP-1")
+        sent = secret_sent(world)
+        seen = [await world.lets_in(secret) for secret in (by_hand.encode(), sent, PASSWORD.encode())]
+        assert seen == ["current", "pending", None]
+        keys = (await world.item(Operation.SECURITY, identity="CP-1"))["keys"]
+        await world.notice(next(key["key_id"] for key in keys if key["state"] == "pending"))
+        assert [await world.lets_in(secret) for secret in (by_hand.encode(), sent)] == [None, "current"]
+
+
 @pytest.mark.parametrize("password", ["short", "x" * 41, "with spaces in it ok", "a" * 20, "pässword-pässword"])
 async def test_a_weak_password_is_refused_without_being_repeated(sqlite_database_url, password):
     async with security_world(sqlite_database_url) as world:

@@ -30,6 +30,7 @@ def variable(name: object, value: object = "x", component: str = "SecurityCtrlr"
     [
         ("ChangeConfiguration", {"key": "AuthorizationKey", "value": "p"}, ReservedSettings(("p",))),
         ("ChangeConfiguration", {"key": " authorizationKEY ", "value": 7}, ReservedSettings((7,))),
+        ("ChangeConfiguration", {"key": "AuthorizationKey\0x", "value": "p"}, ReservedSettings(("p",))),
         ("ChangeConfiguration", {"key": "SecurityProfile", "value": "2"}, ReservedSettings(profiles=("2",))),
         ("ChangeConfiguration", {"key": "MaxChargingPower", "value": "2"}, None),
         ("ChangeConfiguration", {}, None),

@@ -26,8 +26,11 @@ def test_nobody_deletes_billing_data():
             assert "DELETE" not in privileges.get(table, ""), (role, table)
 
 
-def test_password_hashes_are_authorizations_alone():
-    assert [role for role in PRIVILEGES if "charge_point_keys" in PRIVILEGES[role]] == ["authorization"]
+def test_password_hashes_are_written_by_authorization_and_read_by_commands_besides():
+    rights = {
+        role: granted["charge_point_keys"] for role, granted in PRIVILEGES.items() if "charge_point_keys" in granted
+    }
+    assert rights == {"authorization": "SELECT, INSERT, UPDATE, DELETE", "commands": "SELECT"}
 
 
 @pytest.mark.parametrize("names", [{"prefix": 'x"; DROP'}, {"prefix": "A"}, {"schema": "a b"}, {"prefix": "1"}])
