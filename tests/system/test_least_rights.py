@@ -15,6 +15,7 @@ import pytest
 from pamqp import commands
 
 from contracts import topology
+from contracts.actions import Service
 from contracts.broker import codec
 from contracts.broker.declare import declare
 from contracts.broker.endpoint import BrokerEndpoint
@@ -28,6 +29,7 @@ from contracts.operator import Operation
 from contracts.permissions import BrokerUser
 from contracts.topology import FRAME_LOG_TOPOLOGY, TOPOLOGY
 from contracts.versions import Version
+from tests.support.signing import authority_files, csr
 from tests.support.stations import socket_to
 from tools.nodes import Broker, Database
 from tools.nodes.management import ManagementApi
@@ -84,6 +86,11 @@ def confined(rabbit: Broker, postgres: Database, tmp_path_factory: pytest.TempPa
         in_own_loop(prepare_broker(amqp_url, rabbit.management_url, prefix))
         for user in BrokerUser:
             own[user] = {"AMQP_URL": logged_in(amqp_url, prefix + user, PASSWORDS[user])}
+        authority = authority_files(tmp_path_factory.mktemp("authority"))
+        own[Service.AUTHORIZATION] |= {
+            "OCPP_WORKER_CA_CERTIFICATE_FILE": str(authority["ca_certificate_file"]),
+            "OCPP_WORKER_CA_KEY_FILE": str(authority["ca_key_file"]),
+        }
         for service in SERVICES:
             own[service]["DATABASE_URL"] = logged_in(database_url, prefix + service, "x")
         settings = {"OCPP_AMQP_DECLARE": "off", "OCPP_GATEWAY_FRAME_LOG": "on", "OCPP_WORKER_UNKNOWN_TOKENS": "accept"}
@@ -172,6 +179,13 @@ async def test_a_whole_day_in_small_works_with_nothing_but_these_rights(confined
             answer = await operator.ask(Operation.TRANSACTIONS, {"identity": identity})
             assert [item["state"] for item in answer.items] == ["ended"]
             await hearing
+            assert await call(socket, "SignCertificate", csr=csr(identity)) == {"status": "Accepted"}
+            states: set[str] = set()
+            while "installed" not in states:
+                await call(socket, "Heartbeat")  # and meanwhile takes the certificate
+                shown = await operator.ask(Operation.CERTIFICATES, {"identity": identity})
+                states = {item["state"] for item in shown.items}
+            await operator.ask(Operation.REFRESH_CERTIFICATES, {"identity": identity})
         frames = operator.frames(since=timedelta(hours=1), identity=identity, follow=False)
         assert {frame.direction async for frame in frames} == set(Direction)
         await events.close()
