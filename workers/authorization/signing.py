@@ -27,6 +27,9 @@ HEAD_START = timedelta(seconds=5)
 KEPT = timedelta(days=90)
 """How long requests that have ended, and certificates that have expired, stay on record."""
 
+MOST_A_DAY = 50
+"""Requests of one charge point that are looked at: a few are due in a year, and each leaves rows and a signature."""
+
 OTHER_AUTHORITY = "other_authority"
 """A certificate for ISO 15118, which a V2G authority must sign."""
 
@@ -57,6 +60,9 @@ class Signing:
         if known is not None and (known.open or _heard_before(call, known)):
             return await self._repeated(call, known, request, store)
         await certificates.forget(store, call.identity, call.handled_at - KEPT)
+        if await certificates.count_since(store, call.identity, call.handled_at - timedelta(days=1)) >= MOST_A_DAY:
+            metrics.certificates_issued.labels("request_refused").inc()
+            return Answer({"status": "Rejected"})
         flaw = await self._flaw(request, store)
         if flaw is not None:
             await certificates.put(store, _refused(request, flaw))
@@ -72,6 +78,8 @@ class Signing:
         if request.certificate_type != CHARGING_STATION:
             return OTHER_AUTHORITY
         name = await certificates.certificate_name(store, request.identity)
+        if name is None and await certificates.is_anothers_name(store, request.identity):
+            return Flaw.OTHER_NAME.value  # or whoever comes by another's serial number as identity could be that one
         found = read_request(request.csr, SubjectRules(name or request.identity, self._organization))
         return found.value if isinstance(found, Flaw) else None
 

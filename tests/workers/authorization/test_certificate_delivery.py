@@ -22,7 +22,7 @@ from tests.support.incoming_calls import NOW, call
 from tests.support.serving import serving, worker_settings
 from tests.support.signing import authority_files, csr
 from tests.support.worker_store import all_rows, connect, handle, migrated_store
-from workers.authorization import certificate_delivery, certificate_orders, certificate_renewal
+from workers.authorization import certificate_delivery, certificate_orders, certificate_renewal, signing
 from workers.authorization.certificate_operations import OPERATIONS
 from workers.authorization.service import service
 from workers.commands import dispatching
@@ -257,6 +257,29 @@ async def test_what_must_not_be_signed_is_rejected_and_the_reason_on_record(amqp
         assert await sign(caller, csr()) == "Rejected"
         assert await sign(caller, csr("SN-1")) == "Accepted"
         assert caller.commands == [] or caller.commands[0].action == "CertificateSigned"
+
+
+async def test_an_identity_that_is_the_name_of_anothers_certificate_gets_none(amqp_url, database_url, tmp_path):
+    async with world(amqp_url, database_url, **authority_files(tmp_path, ROOT)) as (caller, store):
+        async with store.transaction() as transaction:
+            row = {"identity": "CP-2", "certificate_name": "cp-1", "updated_at": datetime.now(UTC)}
+            await transaction.run(charge_point_security.insert(), row)
+        assert await sign(caller, csr()) == "Rejected"
+        assert [row["detail"] for row in await requests_in(store, "rejected")] == ["other_name"]
+
+
+async def test_a_charge_point_that_asks_without_end_is_rejected_and_leaves_nothing_more(
+    amqp_url, sqlite_database_url, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(signing, "MOST_A_DAY", 2)
+    async with world(amqp_url, sqlite_database_url, **authority_files(tmp_path, ROOT)) as (caller, store):
+        same = csr()
+        for _ in range(2):
+            assert await sign(caller, same) == "Accepted"
+            await requests_in(store, "accepted")
+        assert [await sign(caller, request) for request in (same, csr(), "nonsense")] == ["Rejected"] * 3
+        assert len(await requests_in(store, "accepted")) == 1
+        assert sorted((await issued(store)).values()) == ["installed", "replaced"]
 
 
 @pytest.mark.parametrize("version", Version)
