@@ -16,13 +16,16 @@ from workers.authorization.signing_request import Flaw, SubjectRules, read_reque
 from workers.runtime.calls import Answer, BackgroundWork, IncomingCall, Reply, refused
 from workers.runtime.reading import read_int, read_text
 from workers.settings import WorkerSettings
-from workers.store import certificates
-from workers.store.certificates import REJECTED, REQUESTED, Request
+from workers.store import certificate_orders, certificates, registration
+from workers.store.certificates import REJECTED, RENEW, REQUESTED, Request
 from workers.store.engine import StoreTransaction
 from workers.store.parking import digest, park
 
 HEAD_START = timedelta(seconds=5)
 """The request's own process goes on at once, after its reply; whoever polls leaves it this time."""
+
+ANSWERS_WITHIN = timedelta(hours=1)
+"""A charge point that was asked to renew sends its request so soon."""
 
 KEPT = timedelta(days=90)
 """How long requests that have ended, and certificates that have expired, stay on record."""
@@ -52,6 +55,8 @@ class Signing:
         csr, _ = read_text(call.payload.get("csr"))
         if csr is None:
             return refused(call, ErrorKind.OCCURRENCE, "csr is required")
+        if not await _is_heard(call, store):
+            return refused(call, ErrorKind.SECURITY, "registration is pending")
         if self._delivering is None:
             _park(call, csr, store)
             return Answer({"status": "Rejected"})
@@ -97,6 +102,13 @@ class Signing:
         delivering, due_by = self._delivering, request.next_attempt_at
         if delivering is not None and due_by is not None:
             store.after_commit(lambda context: delivering.deliver(context, request.request_key, due_by))
+
+
+async def _is_heard(call: IncomingCall, store: StoreTransaction) -> bool:
+    """Whether it is not pending, or answers our request to renew (A00.FR.429, B02.FR.09)."""
+    standing = (await registration.standings(store, [call.identity])).get(call.identity)
+    since = call.handled_at - ANSWERS_WITHIN
+    return standing != "pending" or await certificate_orders.is_asked(store, call.identity, RENEW, since)
 
 
 def _request_in(call: IncomingCall, csr: str) -> Request:
