@@ -168,7 +168,7 @@ class Session:
         if (
             call.unique_id == self._call.unique_id
             and not self._inspector.bears(Tolerance.DUPLICATE_UNIQUE_ID, effects)
-            and not self._inspector.route(call.action).transaction
+            and not self._inspector.route(bare(call.action) or call.action).transaction
         ):
             effects.append(Notice(Noticed.MALFORMED, "duplicate unique id"))
             return [*effects, self._refusal(call, ErrorKind.PROTOCOL, "a message of this id is being handled")]

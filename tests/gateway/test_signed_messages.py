@@ -290,6 +290,14 @@ def test_a_call_that_waited_is_verified_at_its_turn_and_billing_data_is_kept_at_
     assert (kept.action, kept.signed_by) == ("TransactionEvent", signer().thumbprint)
 
 
+def test_signed_billing_data_is_taken_even_when_its_id_is_in_use() -> None:
+    one = of(tolerances=frozenset())
+    relays(one.frame_received(call(), 0))
+    assert sent(one.frame_received(call(), 0))[0][:3] == [4, "u", "ProtocolError"]
+    assert one.frame_received(call({"seqNo": 1}, "TransactionEvent"), 0) == []
+    assert [relay.action for relay in relays(one.close(1))] == ["TransactionEvent"]
+
+
 def test_a_signed_result_counts_when_it_verifies() -> None:
     answer = {"status": "Accepted"}
     for jws, kind, version, code in (

@@ -11,12 +11,14 @@ from urllib.parse import quote, urlsplit
 import asyncpg  # type: ignore[import-untyped]
 import pytest
 
+from contracts.actions import Service
 from contracts.broker.declare import declare
 from contracts.broker.endpoint import BrokerEndpoint
 from contracts.broker.grant import grant
 from contracts.errors import BrokerRefusedError
 from contracts.permissions import BrokerUser
 from contracts.topology import FRAME_LOG_TOPOLOGY, TOPOLOGY
+from tests.support.signing import authority_files
 from tools.nodes import Broker, Database
 from tools.nodes.management import ManagementApi
 from tools.nodes.sql import in_own_loop, plain_url
@@ -70,6 +72,11 @@ def confined_system(rabbit: Broker, postgres: Database, logs: Path, **more: str)
         in_own_loop(prepare_broker(amqp_url, rabbit.management_url, prefix))
         for user in BrokerUser:
             own[user] = {"AMQP_URL": logged_in(amqp_url, prefix + user, PASSWORDS[user])}
+        authority = authority_files(logs)
+        own[Service.AUTHORIZATION] |= {
+            "OCPP_WORKER_CA_CERTIFICATE_FILE": str(authority["ca_certificate_file"]),
+            "OCPP_WORKER_CA_KEY_FILE": str(authority["ca_key_file"]),
+        }
         for service in SERVICES:
             own[service]["DATABASE_URL"] = logged_in(database_url, prefix + service, "x")
         settings = {

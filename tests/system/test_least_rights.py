@@ -26,6 +26,7 @@ from contracts.permissions import BrokerUser
 from contracts.topology import TOPOLOGY
 from contracts.versions import Version
 from tests.support.confined import PASSWORDS, Confined, confined_system
+from tests.support.signing import csr
 from tests.support.stations import socket_to
 from tools.nodes import Broker, Database
 
@@ -81,6 +82,13 @@ async def test_a_whole_day_in_small_works_with_nothing_but_these_rights(confined
             answer = await operator.ask(Operation.TRANSACTIONS, {"identity": identity})
             assert [item["state"] for item in answer.items] == ["ended"]
             await hearing
+            assert await call(socket, "SignCertificate", csr=csr(identity)) == {"status": "Accepted"}
+            states: set[str] = set()
+            while "installed" not in states:
+                await call(socket, "Heartbeat")  # and meanwhile takes the certificate
+                shown = await operator.ask(Operation.CERTIFICATES, {"identity": identity})
+                states = {item["state"] for item in shown.items}
+            await operator.ask(Operation.REFRESH_CERTIFICATES, {"identity": identity})
         frames = operator.frames(since=timedelta(hours=1), identity=identity, follow=False)
         assert {frame.direction async for frame in frames} == set(Direction)
         await events.close()

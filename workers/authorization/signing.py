@@ -16,16 +16,22 @@ from workers.authorization.signing_request import Flaw, SubjectRules, read_reque
 from workers.runtime.calls import Answer, BackgroundWork, IncomingCall, Reply, refused
 from workers.runtime.reading import read_int, read_text
 from workers.settings import WorkerSettings
-from workers.store import certificates
-from workers.store.certificates import REJECTED, REQUESTED, Request
+from workers.store import certificate_orders, certificates, registration
+from workers.store.certificates import REJECTED, RENEW, REQUESTED, Request
 from workers.store.engine import StoreTransaction
 from workers.store.parking import digest, park
 
 HEAD_START = timedelta(seconds=5)
 """The request's own process goes on at once, after its reply; whoever polls leaves it this time."""
 
+ANSWERS_WITHIN = timedelta(hours=1)
+"""A charge point that was asked to renew sends its request so soon."""
+
 KEPT = timedelta(days=90)
 """How long requests that have ended, and certificates that have expired, stay on record."""
+
+MOST_A_DAY = 50
+"""Requests of one charge point that are looked at: a few are due in a year, and each leaves rows and a signature."""
 
 OTHER_AUTHORITY = "other_authority"
 """A certificate for ISO 15118, which a V2G authority must sign."""
@@ -49,6 +55,8 @@ class Signing:
         csr, _ = read_text(call.payload.get("csr"))
         if csr is None:
             return refused(call, ErrorKind.OCCURRENCE, "csr is required")
+        if not await _is_heard(call, store):
+            return refused(call, ErrorKind.SECURITY, "registration is pending")
         if self._delivering is None:
             _park(call, csr, store)
             return Answer({"status": "Rejected"})
@@ -57,6 +65,9 @@ class Signing:
         if known is not None and (known.open or _heard_before(call, known)):
             return await self._repeated(call, known, request, store)
         await certificates.forget(store, call.identity, call.handled_at - KEPT)
+        if await certificates.count_since(store, call.identity, call.handled_at - timedelta(days=1)) >= MOST_A_DAY:
+            metrics.certificates_issued.labels("request_refused").inc()
+            return Answer({"status": "Rejected"})
         flaw = await self._flaw(request, store)
         if flaw is not None:
             await certificates.put(store, _refused(request, flaw))
@@ -72,6 +83,8 @@ class Signing:
         if request.certificate_type != CHARGING_STATION:
             return OTHER_AUTHORITY
         name = await certificates.certificate_name(store, request.identity)
+        if name is None and await certificates.is_anothers_name(store, request.identity):
+            return Flaw.OTHER_NAME.value  # or whoever comes by another's serial number as identity could be that one
         found = read_request(request.csr, SubjectRules(name or request.identity, self._organization))
         return found.value if isinstance(found, Flaw) else None
 
@@ -89,6 +102,13 @@ class Signing:
         delivering, due_by = self._delivering, request.next_attempt_at
         if delivering is not None and due_by is not None:
             store.after_commit(lambda context: delivering.deliver(context, request.request_key, due_by))
+
+
+async def _is_heard(call: IncomingCall, store: StoreTransaction) -> bool:
+    """Whether it is not pending, or answers our request to renew (A00.FR.429, B02.FR.09)."""
+    standing = (await registration.standings(store, [call.identity])).get(call.identity)
+    since = call.handled_at - ANSWERS_WITHIN
+    return standing != "pending" or await certificate_orders.is_asked(store, call.identity, RENEW, since)
 
 
 def _request_in(call: IncomingCall, csr: str) -> Request:

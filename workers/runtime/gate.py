@@ -12,8 +12,11 @@ from workers.store.engine import StoreTransaction
 def closed_reason(action: str, registered: str | None) -> str | None:
     """Why a Call is refused with SecurityError, or None to let it in (1.6 errata 3.10; 2.x B02.FR.09, B03.FR.07).
 
-    Boots are how a charge point gets accepted, and billing data is stored whatever its sender's standing.
+    Boots are how a charge point gets accepted, and billing data is stored whatever its sender's standing. A pending
+    one's SignCertificate is let in: its handler knows whether it was asked for, which B02.FR.09 exempts.
     """
+    if registered == "pending" and action == "SignCertificate":
+        return None
     if registered == "accepted" or action == "BootNotification" or action in TRANSACTION_ACTIONS:
         return None
     return "charge point is not on record" if registered is None else f"registration is {registered}"

@@ -59,6 +59,13 @@ async def place(
     return order_key
 
 
+async def is_asked(transaction: StoreTransaction, identity: str, kind: str, since: datetime) -> bool:
+    """Whether the charge point is being asked this, or was until some time after `since`."""
+    recent = _o.c.ended_at.is_(None) | (_o.c.ended_at > since)
+    query = select(_o.c.order_key).where(_o.c.identity == identity, _o.c.kind == kind, recent)
+    return await transaction.first(query.limit(1)) is not None
+
+
 async def due(transaction: StoreTransaction, now: datetime, limit: int) -> Sequence[str]:
     """Orders that are due, the longest waiting first."""
     query = select(_o.c.order_key).where(_o.c.next_attempt_at <= now).order_by(_o.c.next_attempt_at).limit(limit)

@@ -72,6 +72,25 @@ async def certificate_name(transaction: StoreTransaction, identity: str) -> str 
     return None if row is None else row.certificate_name or None
 
 
+async def is_anothers_name(transaction: StoreTransaction, identity: str) -> bool:
+    """Whether another charge point's record has this identity, letter case ignored, as the name of its certificate."""
+    table = charge_point_security.c
+    theirs = select(table.identity).where(
+        table.certificate_name.is_not(None),  # few have one, and those are indexed
+        func.lower(table.certificate_name) == identity.lower(),
+        table.identity != identity,
+    )
+    return await transaction.first(theirs.limit(1)) is not None
+
+
+async def count_since(transaction: StoreTransaction, identity: str, since: datetime) -> int:
+    """How many requests of the charge point are on record since then, or how many certificates, if those are more."""
+    asked = select(func.count().label("n")).where(_r.c.identity == identity, _r.c.created_at > since)
+    signed = select(func.count().label("n")).where(_i.c.identity == identity, _i.c.issued_at > since)
+    rows = [await transaction.first(query) for query in (asked, signed)]
+    return max(0 if row is None else int(row.n) for row in rows)
+
+
 async def find(transaction: StoreTransaction, request_key: str) -> Request | None:
     """That request; locked until the commit."""
     row = await transaction.first(select(_r).where(_r.c.request_key == request_key).with_for_update())

@@ -49,9 +49,9 @@ PRIVILEGES: Mapping[str, Mapping[str, str]] = {
         "charge_point_keys": _ALL,
         "message_keys": _ALL,
         "certificate_requests": _ALL,
-        "certificate_orders": _ALL,
-        "issued_certificates": _KEEP,
+        "issued_certificates": _ALL,
         "installed_certificates": _ALL,
+        "certificate_orders": _ALL,
     },
     Service.METERING: {
         **_RELAY,

@@ -15,6 +15,12 @@ charge_point_security = Table(
     Column("certificate_name", PlainText),  # NULL: the identity
     Column("message_policy", PlainText, nullable=False, server_default=text("'off'")),  # off | verify | require
     Column("updated_at", UtcTime, nullable=False),
+    Index(
+        "ix_charge_point_security_certificate_name",
+        "certificate_name",
+        postgresql_where=text("certificate_name IS NOT NULL"),
+        sqlite_where=text("certificate_name IS NOT NULL"),
+    ),
 )
 
 charge_point_keys = Table(

@@ -12,14 +12,15 @@ import pytest
 from cryptography import x509
 
 from contracts.announcements import Opened
-from contracts.envelope import CommandEnvelope, OutcomeEnvelope, OutcomeKind
+from contracts.envelope import OutcomeKind
 from contracts.operator import Operation
 from contracts.versions import Version
 from tests.support.calling import GATEWAY, Caller, caller_on, until
 from tests.support.certificates import Authority
+from tests.support.certifying import ROOT, issued, requests_in, saying, sign, world
 from tests.support.commanding import bringing_commands
 from tests.support.incoming_calls import NOW, call
-from tests.support.serving import serving, worker_settings
+from tests.support.serving import worker_settings
 from tests.support.signing import authority_files, csr
 from tests.support.worker_store import all_rows, connect, handle, migrated_store
 from workers.authorization import certificate_delivery, certificate_orders, certificate_renewal
@@ -41,9 +42,7 @@ from workers.store.security_tables import (
 )
 from workers.store.tables import parked_messages
 
-ROOT = Authority("Test CA")
 HASHES = {"hashAlgorithm": "SHA256", "issuerNameHash": "a1", "issuerKeyHash": "b2", "serialNumber": "0c3"}
-Answers = Callable[[CommandEnvelope], OutcomeEnvelope | None]
 
 
 @pytest.fixture(autouse=True)
@@ -54,57 +53,6 @@ def impatient(monkeypatch):
     monkeypatch.setattr(certificate_delivery, "LEASE_MARGIN", timedelta(seconds=0.2))
     monkeypatch.setattr(certificate_orders, "LEASE_MARGIN", timedelta(seconds=0.2))
     monkeypatch.setattr(certificate_renewal, "LOOK_EVERY_S", 0.05)
-
-
-def saying(kind: OutcomeKind, **answers: dict[str, Any]) -> Answers:
-    """A charge point that answers each action so, Accepted where nothing is said."""
-
-    def answer(command: CommandEnvelope) -> OutcomeEnvelope:
-        payload = answers.get(command.action, {"status": "Accepted"})
-        return OutcomeEnvelope(
-            command.command_id, command.identity, kind, GATEWAY, command.session, payload=orjson.dumps(payload)
-        )
-
-    return answer
-
-
-@asynccontextmanager
-async def world(
-    amqp_url: str, database_url: str, *, online: bool = True, **settings: Any
-) -> AsyncIterator[tuple[Caller, Store]]:
-    config = worker_settings(amqp_url, **settings)
-    async with migrated_store(database_url) as store:
-        if online:
-            async with store.transaction() as transaction:
-                await connect(transaction, "CP-1", GATEWAY)
-        async with (
-            bringing_commands(amqp_url, store),
-            serving(service(config), config, store),
-            caller_on(amqp_url) as caller,
-        ):
-            caller.answer_command = saying(OutcomeKind.RESULT)
-            yield caller, store
-
-
-async def sign(caller: Caller, request: str, version: Version = Version.V16, **more: Any) -> str:
-    reply = await caller.call("SignCertificate", {"csr": request, **more}, version=version)
-    assert reply.error is None, reply.description
-    status: str = orjson.loads(reply.payload)["status"]
-    return status
-
-
-async def requests_in(store: Store, *states: str) -> list[dict[str, Any]]:
-    """The requests, oldest first, once these are their states."""
-    async with asyncio.timeout(20):
-        while True:
-            rows = sorted(await all_rows(store, certificate_requests), key=lambda row: row["created_at"])
-            if [row["state"] for row in rows] == list(states):
-                return rows
-            await asyncio.sleep(0.02)  # between two looks at the database, which tells nobody when it changes
-
-
-async def issued(store: Store) -> dict[str, str]:
-    return {row["serial"]: row["state"] for row in await all_rows(store, issued_certificates)}
 
 
 async def rows_once(store: Store, table: Any, holds: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:

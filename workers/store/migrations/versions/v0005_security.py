@@ -63,6 +63,14 @@ def upgrade() -> None:
         _time("updated_at"),
         sa.PrimaryKeyConstraint("identity", name=op.f("pk_charge_point_security")),
     )
+    op.create_index(
+        "ix_charge_point_security_certificate_name",
+        "charge_point_security",
+        ["certificate_name"],
+        unique=False,
+        postgresql_where=sa.text("certificate_name IS NOT NULL"),
+        sqlite_where=sa.text("certificate_name IS NOT NULL"),
+    )
     op.create_table(
         "charge_point_keys",
         _text("key_id"),
