@@ -88,13 +88,13 @@ class AdmissionSettings(ProcessSettings):
         20,
         alias="OCPP_GATEWAY_FAILED_AUTH_PER_IDENTITY",
         ge=1,
-        description="Wrong passwords of one identity, from anywhere, before it waits wherever it has not been before.",
+        description="Wrong passwords of one identity, from anywhere, before each further one makes its address wait as long.",
     )
     failed_auth_per_address: int = Field(
         100,
         alias="OCPP_GATEWAY_FAILED_AUTH_PER_ADDRESS",
         ge=1,
-        description="Wrong passwords from one address before all wait there that have not come in from there before.",
+        description="Wrong passwords from one address before each further one makes its identity wait there as long.",
     )
 
     reconnects_per_minute: float = Field(
