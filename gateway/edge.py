@@ -152,13 +152,16 @@ class Edge:
             headers["Retry-After"] = str(seconds + random.randint(0, seconds))  # noqa: S311 - spreads the herd
         return headers
 
+    def frame_read(self, connection: Connection, size: int, *, whole: bool) -> None:
+        pace = None if connection.session is None else connection.session.pace
+        if pace is not None and (limit := pace.charge(size, self.clock.now(), whole=whole)) is not None:
+            self._pacing.throttle(connection, limit)
+
     def text_received(self, connection: Connection, session: Session, frame: bytes) -> None:
         now = self.clock.now()
         self._journal.tallies[session.version].received += 1
         if session.logged:
             self.frame_log.record(session, Direction.IN, frame, now)
-        if session.pace is not None and (limit := session.pace.charge(len(frame), now)) is not None:
-            self._pacing.throttle(connection, limit)
         self._perform(connection, session, session.frame_received(frame, now))
 
     def wait_for_room(self, connection: Connection) -> None:

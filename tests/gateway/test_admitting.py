@@ -260,6 +260,33 @@ async def test_one_that_sends_on_and_on_is_closed_and_held_back_till_then(edge_a
     assert len(gateway.edge._pacing) == 0
 
 
+@pytest.mark.parametrize("opcode", [9, 10, 0])
+async def test_pings_and_crumbs_of_a_message_without_end_are_frames_too(edge_alone, opcode):
+    gateway, link = await edge_alone(frames_per_second=10, throttled_close_seconds=0.5)
+    link.auto = True
+    before = metrics.THROTTLED.labels("frames")._value.get()
+    reader, writer = await opened(gateway)
+    if opcode == 0:
+        writer.write(client_frame(1, b'[2,"x",', fin=False))
+    writer.write(client_frame(opcode, b"", fin=opcode != 0) * 20_000)
+    assert await close_code(reader) == 1008
+    assert metrics.THROTTLED.labels("frames")._value.get() > before
+    assert link.calls == []
+
+
+async def test_a_message_in_many_pieces_is_one_message(edge_alone):
+    gateway, link = await edge_alone(frames_per_second=1, bytes_per_second=1024)
+    link.auto = True
+    reader, writer = await opened(gateway)
+    text = b'[2,"x","Heartbeat",{' + b" " * 15_000 + b"}]"
+    pieces = [text[at : at + 200] for at in range(0, len(text), 200)]
+    for number, piece in enumerate(pieces):
+        writer.write(client_frame(0 if number else 1, piece, fin=number == len(pieces) - 1))
+    assert await asyncio.wait_for(reader.readexactly(12), 10) == b'\x81\x0a[3,"x",{}]'
+    (connection,) = gateway.edge.registry
+    assert not connection.throttled
+
+
 # settings
 
 
