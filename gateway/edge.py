@@ -266,6 +266,18 @@ class Edge:
         """The answer is put off by us: the time for the handshake starts anew."""
         self._handshakes.add(connection, self.clock.now())
 
+    def session_of(self, identity: str) -> tuple[Connection, LetIn] | None:
+        """An identity's session, and what it was let in with."""
+        connection = self.registry.of_identity(identity)
+        session = None if connection is None else connection.session
+        if connection is None or session is None:
+            return None
+        return connection, LetIn(session.profile, session.key_id, session.certificate_name)
+
+    def identities(self) -> Iterator[str]:
+        """Of all sessions."""
+        return (connection.session.identity for connection in self.registry if connection.session is not None)
+
     def open(self, connection: Connection, accepted: Accepted, let_in: LetIn) -> bool:
         """Make it a session; False when it is none after all."""
         unavailable = self.unavailable(accepted.identity)
@@ -279,7 +291,7 @@ class Edge:
             return False
         if not connection.upgrade(accepted):
             return False
-        for rule in accepted.tolerated:
+        for rule in (*accepted.tolerated, *let_in.tolerated):
             metrics.TOLERATED.labels(rule.value).inc()
         self._opening_over(connection)
         now, record = self.clock.now(), let_in.record
@@ -296,6 +308,7 @@ class Edge:
         session.opened_at = now
         session.logged = self.frame_log.selects(session.identity)
         session.profile, session.certificate_name = let_in.profile, let_in.certificate_name
+        session.key_id = let_in.key_id
         session.pace = self._pacing.new()
         connection.session = session
         older = self.registry.add(connection, session)

@@ -5,7 +5,6 @@ Every WebSocket frame is charged, pings and the pieces of messages too: each cos
 
 from enum import StrEnum
 
-
 CRUMB_BYTES = 126
 """A shorter piece of a message costs as much as a whole one: it may be sent in pieces, but not in crumbs."""
 
