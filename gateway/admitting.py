@@ -141,7 +141,8 @@ class Admitting:
         if (link := self.admissions.link) is not None and link.up:
             for identity in tuple(islice(self._recheck, RECHECKS_PER_TICK)):
                 del self._recheck[identity]
-                self.admissions.ask(identity, partial(self._judge_again, identity), now)
+                if self._door.session_of(identity) is not None:
+                    self.admissions.ask(identity, partial(self._judge_again, identity), now)
         for connection in self._flapping.due(now):
             if (answer := self._waiting.pop(connection, None)) is not None:
                 answer()
