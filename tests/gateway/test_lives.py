@@ -34,6 +34,19 @@ SENT = [
     client_frame(8, b"\x03\xe8"),
 ]
 
+CHOSEN = conftest.settings(
+    authentication="on",
+    open_handshakes=5,
+    open_handshakes_per_address=3,
+    handshakes_per_second=5,
+    handshakes_per_second_per_address=2,
+    reconnects_per_minute=2,
+    flap_delay_seconds=1,
+    frames_per_second=5,
+    throttled_close_seconds=2,
+    proxies=PROXY,
+)
+
 
 class Now:
     """A clock that is set by hand."""
@@ -81,22 +94,10 @@ class Life:
     """An edge, its worker, and the sockets that it has at the moment."""
 
     def __init__(self) -> None:
-        chosen = conftest.settings(
-            authentication="on",
-            open_handshakes=5,
-            open_handshakes_per_address=3,
-            handshakes_per_second=5,
-            handshakes_per_second_per_address=2,
-            reconnects_per_minute=2,
-            flap_delay_seconds=1,
-            frames_per_second=5,
-            throttled_close_seconds=2,
-            proxies=PROXY,
-        )
         self.clock = Now()
-        self.edge = Edge(chosen, self.clock)  # type: ignore[arg-type]
+        self.edge = Edge(CHOSEN, self.clock)  # type: ignore[arg-type]
         self.link = MemoryLink(listener=Listener(self.edge))
-        self.introduction = Introduction(chosen.known_proxies, lambda: None)
+        self.introduction = Introduction(CHOSEN.known_proxies, lambda: None)
         self.sockets: list[tuple[Connection, Any]] = []
         self.answered = 0
 
@@ -149,7 +150,7 @@ class Life:
 WHAT = st.sampled_from(["arrive", "send", "send", "send", "lose", "answer", "answer", "tick", "change", "link"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(WHAT, st.integers(0, 500)), max_size=60))
 def test_whatever_happens_in_whatever_order_nothing_is_left_behind(steps: list[tuple[str, int]]) -> None:
     async def live() -> None:
