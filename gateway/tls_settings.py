@@ -99,8 +99,8 @@ class TlsSettings(ProcessSettings):
         ProxyProtocol.OFF,
         alias="OCPP_GATEWAY_PROXY_PROTOCOL",
         description=(
-            "v2: these proxies begin with a PROXY header; off: with X-Forwarded-For and -Proto, or Forwarded; where both"
-            " are there, what both say counts."
+            "v2: these proxies begin with a PROXY header; off: with X-Forwarded-For and -Proto, or Forwarded; where"
+            " both are there, what both say counts."
         ),
     )
     client_cert_header: str = Field(
