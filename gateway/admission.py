@@ -99,23 +99,25 @@ class Admissions:
             metrics.ADMISSION.labels("known" if verdict.known else "unknown").inc()
             self._answer(identity, verdict)
 
-    def changed(self, delivery: Delivery) -> None:
-        """A record, or all of them, have changed."""
+    def changed(self, delivery: Delivery) -> AdmissionChanged | None:
+        """A record, or all of them, have changed: which, if that can be read."""
         try:
-            identity = AdmissionChanged.decode(delivery.body).identity
+            change = AdmissionChanged.decode(delivery.body)
         except EnvelopeError as error:
             self._log.error("admission.bad_change", problem=str(error))
-            return
+            return None
+        identity = change.identity
         if identity is None:
             self._known.clear()
             self._unknown.clear()
             for pending in self._pending.values():
                 pending.outdated = True
-            return
+            return change
         self._known.pop(identity, None)
         self._unknown.pop(identity, None)
         if identity in self._pending:
             self._pending[identity].outdated = True
+        return change
 
     def tell(self, notice: AdmissionNotice) -> None:
         """Tell the workers what a charge point came in with; its record is asked for anew the next time.

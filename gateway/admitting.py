@@ -1,10 +1,12 @@
 """The way in: from a request to its verdict, and, for one that flaps, a wait before the upgrade."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import Protocol
 
+from contracts.broker import Delivery
 from contracts.envelope import AdmissionNotice, AdmissionVerdict
 from contracts.process.settings import Registration
 from gateway import credentials_shown, handshake, metrics, security
@@ -27,6 +29,11 @@ from gateway.tolerances import Tolerance
 MOST_SOURCES = 20_000
 BURST_S = 2.0
 
+RECHECKS_PER_TICK = 20
+"""Sessions whose record is asked for anew: a change of all of them must not crowd out those who come in."""
+NO_LONGER = 1008
+"""Close code of a session that its charge point's record does not allow any more."""
+
 
 class Door(Protocol):
     """What the edge does for it."""
@@ -35,6 +42,8 @@ class Door(Protocol):
     def refuse(self, connection: Connection, refused: Refused, **who: str) -> None: ...
     def open(self, connection: Connection, accepted: Accepted, let_in: LetIn) -> bool: ...
     def held(self, connection: Connection) -> None: ...
+    def session_of(self, identity: str) -> tuple[Connection, LetIn] | None: ...
+    def identities(self) -> Iterable[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,9 @@ class _Arrival:
     request: Request
     source: str
     shown: Shown | None
+
+
+_Then = Callable[[_Arrival, LetIn], None]
 
 
 class Admitting:
@@ -70,6 +82,7 @@ class Admitting:
             hex_password_literal=Tolerance.HEX_PASSWORD_LITERAL in settings.tolerances,
         )
         rate, of_source = settings.handshakes_per_second, settings.handshakes_per_second_per_address
+        self._proxies = settings.known_proxies
         self._rate = Bucket(rate, max(1.0, BURST_S * rate))
         self._sources: Buckets[str] = Buckets(of_source, max(1.0, BURST_S * of_source), MOST_SOURCES)
         self._failures = Failures(
@@ -83,13 +96,15 @@ class Admitting:
         )
         self._flapping: Flapping[Connection] = Flapping(settings.reconnects_per_minute, settings.flap_delay_seconds)
         self._waiting: dict[Connection, Callable[[], None]] = {}
+        self._recheck: dict[str, None] = {}
 
     def requested(self, connection: Connection, request: Request) -> None:
         """A charge point asks to come in. The limits come first: they cost the least."""
         now = self._clock.now()
         source = source_of(request.peer.address)
         path = request.path.partition("?")[0][:200]
-        if not self._sources.take(source, now):
+        # as in the crowd of those that are opening: behind a proxy that tells nothing, they are not told apart
+        if not self._proxies.listed(request.peer.address) and not self._sources.take(source, now):
             self._door.refuse(connection, handshake.ADDRESS_RATE, path=path)
         elif not self._rate.take(now):
             self._door.refuse(connection, handshake.RATE, path=path)
@@ -112,9 +127,22 @@ class Admitting:
         self._flapping.discard(connection)
         self._waiting.pop(connection, None)
 
+    def changed(self, delivery: Delivery) -> None:
+        """A record, or all of them, have changed: sessions must still be what it asks for."""
+        change = self.admissions.changed(delivery)
+        if change is None or self._open_to_all:
+            return
+        identities = self._door.identities() if change.identity is None else (change.identity,)
+        self._recheck |= dict.fromkeys(one for one in identities if self._door.session_of(one) is not None)
+
     def tick(self, now: float) -> None:
         """Answer those that were held, and give up on lookups that take too long."""
         self.admissions.tick(now)
+        if (link := self.admissions.link) is not None and link.up:
+            for identity in tuple(islice(self._recheck, RECHECKS_PER_TICK)):
+                del self._recheck[identity]
+                if self._door.session_of(identity) is not None:
+                    self.admissions.ask(identity, partial(self._judge_again, identity), now)
         for connection in self._flapping.due(now):
             if (answer := self._waiting.pop(connection, None)) is not None:
                 answer()
@@ -126,12 +154,17 @@ class Admitting:
         unavailable = self._door.unavailable(identity) or self._backing_off(arrival, now)
         if unavailable is not None:
             self._refuse(arrival, unavailable)
-        elif self._open_to_all:
-            self._let_in(arrival, LetIn())
         else:
-            self.admissions.ask(identity, partial(self._judge, arrival), now)
+            self._ask(arrival, self._let_in)
 
-    def _judge(self, arrival: _Arrival, record: AdmissionVerdict | None) -> None:
+    def _ask(self, arrival: _Arrival, then: _Then) -> None:
+        if self._open_to_all:
+            then(arrival, LetIn())
+        else:
+            identity = arrival.accepted.identity
+            self.admissions.ask(identity, partial(self._judge, arrival, then), self._clock.now())
+
+    def _judge(self, arrival: _Arrival, then: _Then, record: AdmissionVerdict | None) -> None:
         now, identity = self._clock.now(), arrival.accepted.identity
         if record is None:
             self._refuse(arrival, handshake.UNDECIDED)
@@ -149,7 +182,20 @@ class Admitting:
             return
         if verdict.authenticated:
             self._failures.succeeded(identity, arrival.source)
-        self._let_in(arrival, verdict)
+        then(arrival, verdict)
+
+    def _judge_again(self, identity: str, record: AdmissionVerdict | None) -> None:
+        """Of one that is in: it stays while nobody can say, and is asked about again."""
+        held = self._door.session_of(identity)
+        if held is None:
+            return
+        if record is None:
+            self._recheck[identity] = None
+            return
+        connection, let_in = held
+        if not security.still_good(record, let_in, connection.peer, self._policy):
+            metrics.NO_LONGER.inc()
+            connection.close(NO_LONGER, "no longer let in")
 
     def _backing_off(self, arrival: _Arrival, now: float) -> Refused | None:
         """Passwords are not looked at for a while; a certificate is not a thing to guess."""
@@ -168,7 +214,8 @@ class Admitting:
             return
         metrics.FLAPPING.inc()
         older = self._flapping.hold(identity, connection, now)
-        self._waiting[connection] = partial(self._open, arrival, let_in)
+        # asked for again then: its record may change while it waits
+        self._waiting[connection] = partial(self._ask, arrival, self._open)
         self._door.held(connection)
         if older is not None:
             self._waiting.pop(older, None)

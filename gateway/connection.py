@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def made(self) -> bool:
-        """Whether it has a transport: from then on it tells the front itself when its opening is over."""
+        """Whether it has a transport: from then on it tells the front itself of the end of its opening."""
         return hasattr(self, "_transport")
 
     @property
@@ -257,11 +257,10 @@ class Connection(asyncio.Protocol):
 
     def begin(self) -> None:
         """The session is in place: read what came with the request, then the socket."""
-        held, self._held = self._held, b""
         if self._paused:
-            self._held = held
             self.resume()
-        elif held:
+        elif self._held:
+            held, self._held = self._held, b""
             self._feed(held)
 
     def _feed(self, data: bytes) -> None:
@@ -295,14 +294,13 @@ class Connection(asyncio.Protocol):
                 self._backlog = events[index:]
                 return
             frame = cast("Frame", event)
-            opcode = frame.opcode
-            if opcode is Opcode.TEXT:
-                if frame.fin:
-                    self._message(cast("bytes", frame.data))
-                else:
-                    self._partial = bytearray(frame.data)
-            elif opcode is Opcode.CONT and self._partial is not None:
-                self._partial += frame.data
+            opcode, data = frame.opcode, cast("bytes", frame.data)
+            self._front.frame_read(self, len(data), whole=frame.fin)
+            if opcode is Opcode.TEXT and frame.fin:
+                self._message(data)
+            elif opcode is Opcode.TEXT or opcode is Opcode.CONT:
+                self._partial = self._partial or bytearray()
+                self._partial += data
                 if frame.fin:
                     message, self._partial = bytes(self._partial), None
                     self._message(message)

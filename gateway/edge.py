@@ -152,13 +152,16 @@ class Edge:
             headers["Retry-After"] = str(seconds + random.randint(0, seconds))  # noqa: S311 - spreads the herd
         return headers
 
+    def frame_read(self, connection: Connection, size: int, *, whole: bool) -> None:
+        pace = None if connection.session is None else connection.session.pace
+        if pace is not None and (limit := pace.charge(size, self.clock.now(), whole=whole)) is not None:
+            self._pacing.throttle(connection, limit)
+
     def text_received(self, connection: Connection, session: Session, frame: bytes) -> None:
         now = self.clock.now()
         self._journal.tallies[session.version].received += 1
         if session.logged:
             self.frame_log.record(session, Direction.IN, frame, now)
-        if session.pace is not None and (limit := session.pace.charge(len(frame), now)) is not None:
-            self._pacing.throttle(connection, limit)
         self._perform(connection, session, session.frame_received(frame, now))
 
     def wait_for_room(self, connection: Connection) -> None:
@@ -263,6 +266,18 @@ class Edge:
         """The answer is put off by us: the time for the handshake starts anew."""
         self._handshakes.add(connection, self.clock.now())
 
+    def session_of(self, identity: str) -> tuple[Connection, LetIn] | None:
+        """An identity's session, and what it was let in with."""
+        connection = self.registry.of_identity(identity)
+        session = None if connection is None else connection.session
+        if connection is None or session is None:
+            return None
+        return connection, LetIn(session.profile, session.key_id, session.certificate_name)
+
+    def identities(self) -> Iterator[str]:
+        """Of all sessions."""
+        return (connection.session.identity for connection in self.registry if connection.session is not None)
+
     def open(self, connection: Connection, accepted: Accepted, let_in: LetIn) -> bool:
         """Make it a session; False when it is none after all."""
         unavailable = self.unavailable(accepted.identity)
@@ -276,7 +291,7 @@ class Edge:
             return False
         if not connection.upgrade(accepted):
             return False
-        for rule in accepted.tolerated:
+        for rule in (*accepted.tolerated, *let_in.tolerated):
             metrics.TOLERATED.labels(rule.value).inc()
         self._opening_over(connection)
         now, record = self.clock.now(), let_in.record
@@ -293,6 +308,7 @@ class Edge:
         session.opened_at = now
         session.logged = self.frame_log.selects(session.identity)
         session.profile, session.certificate_name = let_in.profile, let_in.certificate_name
+        session.key_id = let_in.key_id
         session.pace = self._pacing.new()
         connection.session = session
         older = self.registry.add(connection, session)

@@ -73,16 +73,22 @@ def read(headers: Headers, proxies: Proxies) -> Forwarded | None:
     elements = [element for line in headers(FORWARDED) for element in line.split(",")]
     hops = [hop for line in headers(FOR) for hop in line.split(",")]
     protocols = [value.strip().lower() for line in headers(PROTO) for value in line.split(",")]
-    hops = hops or [value for element in elements if (value := _parameter(element, "for"))]
-    protocols = protocols or [_parameter(element, "proto").lower() for element in elements]
+    others = [value for element in elements if (value := _parameter(element, "for"))]
+    # the proxy may have set one of the two kinds, and its client the other: then only what both say is believed
+    address = _last_outside(hops or others, proxies)
+    if hops and others and address != _last_outside(others, proxies):
+        address = ""
+    kinds = [protocols] if hops or protocols else []
+    if elements:
+        kinds.append([_parameter(element, "proto").lower() for element in elements])
     certificates = headers(proxies.certificate_header) if proxies.certificate_header else ()
     if len(certificates) > 1:
         return None
     shown = certificates[0].strip() if certificates else ""
     return Forwarded(
-        address=_last_outside(hops, proxies),
+        address=address,
         # each hop says how it was reached: one in the clear, and anybody could have listened
-        tls=bool(protocols) and all(protocol in _ENCRYPTED for protocol in protocols),
+        tls=bool(kinds) and all(said and _ENCRYPTED.issuperset(said) for said in kinds),
         certificate=certificate_in(shown) or b"" if shown else None,
     )
 

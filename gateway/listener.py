@@ -37,7 +37,7 @@ class Listener:
         elif delivery.exchange == topology.SESSIONS:
             edge.takeover.delivered(delivery, edge.clock.now())
         elif delivery.exchange == topology.ADMISSION_CHANGED:
-            edge.admitting.admissions.changed(delivery)
+            edge.admitting.changed(delivery)
         elif delivery.correlation_id.startswith(CORRELATION_PREFIX):
             edge.admitting.admissions.verdict(delivery, edge.clock.now())
         else:

@@ -29,6 +29,7 @@ REPLIES_DROPPED = Counter("ocpp_reply_dropped_total", "Deliveries from workers t
 OUTCOMES_DROPPED = Counter("ocpp_outcome_dropped_total", "Command outcomes that could not be kept or told.", ["reason"])
 ADMISSION = Counter("ocpp_admission_lookup_total", "Who-is-this lookups, by what they ended in.", ["result"])
 FLAPPING = Counter("ocpp_ws_connection_held_total", "Handshakes held because their charge point came in too often.")
+NO_LONGER = Counter("ocpp_session_no_longer_admitted_total", "Sessions closed because their record has changed.")
 THROTTLED = Counter("ocpp_session_throttled_total", "Times a session was left unread over its rate.", ["limit"])
 RATE_EXCEEDED = Counter("ocpp_session_rate_exceeded_total", "Sessions closed because throttling did not slow them.")
 

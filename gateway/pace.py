@@ -1,6 +1,12 @@
-"""How fast one charge point may send: frames and bytes per second of a session. Pure, and on the hot path."""
+"""How fast one charge point may send: frames and bytes per second of a session. Pure, and on the hot path.
+
+Every WebSocket frame is charged, pings and the pieces of messages too: each costs us time, whether a message or not.
+"""
 
 from enum import StrEnum
+
+CRUMB_BYTES = 126
+"""A shorter piece of a message costs as much as a whole one: it may be sent in pieces, but not in crumbs."""
 
 
 class Limit(StrEnum):
@@ -41,11 +47,12 @@ class Pace:
         self._rules = rules
         self._frames_paid = self._bytes_paid = 0.0
 
-    def charge(self, size: int, now: float) -> Limit | None:
-        """A frame came: the limit that leaves no room for another one, if any."""
+    def charge(self, size: int, now: float, *, whole: bool = True) -> Limit | None:
+        """A frame came: the limit that leaves no room for another one, if any. Pieces of messages cost their bytes."""
         rules = self._rules
         frames, octets = self._frames_paid, self._bytes_paid
-        self._frames_paid = frames = (frames if frames > now else now) + rules.per_frame  # noqa: FURB136 - max() is slow
+        if whole or size < CRUMB_BYTES:
+            self._frames_paid = frames = (frames if frames > now else now) + rules.per_frame  # noqa: FURB136 - max() is slow
         self._bytes_paid = octets = (octets if octets > now else now) + size * rules.per_byte  # noqa: FURB136
         if frames - now > rules.frames_ahead - rules.per_frame:
             return Limit.FRAMES

@@ -13,6 +13,7 @@ from gateway.client_certificates import Problem
 from gateway.credentials_shown import Shown
 from gateway.handshake import UNKNOWN, Refused
 from gateway.peer import ClientCertificate, Peer
+from gateway.tolerances import Tolerance
 
 CHALLENGE = (("WWW-Authenticate", 'Basic realm="ocpp"'),)
 MISSING = Refused(401, "credentials_missing", "credentials are needed", headers=CHALLENGE)
@@ -52,6 +53,8 @@ class LetIn:
     """The password that it showed, if that was asked for."""
     certificate_name: str | None = None
     """The common name of the certificate that it came with, when that made profile 3."""
+    tolerated: tuple[Tolerance, ...] = ()
+    """The deviations that were borne."""
     needs_notice: bool = False
     """Whether the workers wait to hear of this: a pending password or a profile to be taken is in use now."""
     record: AdmissionVerdict = field(default=UNRECORDED, compare=False)
@@ -80,20 +83,42 @@ def judge(
         return _let_in(record, 3, certificate_name=certificate.common_name)
     if floor >= 3:
         return certificate
-    key = None if shown is None else _matching_key(record, version, shown, policy)
+    key, tolerated = (None, ()) if shown is None else _matching_key(record, version, shown, policy)
     if key is not None:
-        return _let_in(record, 2 if peer.tls else 1, key)
+        return _let_in(record, 2 if peer.tls else 1, key, tolerated)
     if shown is not None and (floor or record.keys):
         return WRONG
     return MISSING if floor else _let_in(record, 0)
 
 
+def still_good(record: AdmissionVerdict, let_in: LetIn, peer: Peer, policy: Policy) -> bool:
+    """Whether one that was let in would be so by a newer record. Passwords are not kept: the key's name stands for it.
+
+    Revocation lists are not looked at again: they change by themselves, not with a record.
+    """
+    if not record.known:
+        return policy.registration_open and policy.min_profile == 0
+    if let_in.profile < max(record.profile, policy.min_profile):
+        return False
+    if let_in.profile == 3:
+        return isinstance(_certificate(record, peer, policy), ClientCertificate)
+    return let_in.key_id is None or any(
+        key is not None and key.key_id == let_in.key_id for key in map(StoredKey.decode, record.keys[:MOST_KEYS])
+    )
+
+
 def _let_in(
-    record: AdmissionVerdict, profile: int, key: StoredKey | None = None, *, certificate_name: str | None = None
+    record: AdmissionVerdict,
+    profile: int,
+    key: StoredKey | None = None,
+    tolerated: tuple[Tolerance, ...] = (),
+    *,
+    certificate_name: str | None = None,
 ) -> LetIn:
     raised = record.target_profile is not None and profile >= record.target_profile
     pending = key is not None and key.pending
-    return LetIn(profile, None if key is None else key.key_id, certificate_name, raised or pending, record)
+    key_id = None if key is None else key.key_id
+    return LetIn(profile, key_id, certificate_name, tolerated, raised or pending, record)
 
 
 def _certificate(record: AdmissionVerdict, peer: Peer, policy: Policy) -> ClientCertificate | Refused:
@@ -114,20 +139,23 @@ def _certificate(record: AdmissionVerdict, peer: Peer, policy: Policy) -> Client
     return certificate
 
 
-def _matching_key(record: AdmissionVerdict, version: Version, shown: Shown, policy: Policy) -> StoredKey | None:
+def _matching_key(
+    record: AdmissionVerdict, version: Version, shown: Shown, policy: Policy
+) -> tuple[StoredKey | None, tuple[Tolerance, ...]]:
     """The key on record that was shown. All are compared, whatever matches: the time taken tells nothing."""
     hex_literal = policy.hex_password_literal and version is Version.V16
     candidates = shown.candidates(hex_literal=hex_literal)
     found: StoredKey | None = None
+    tolerated: tuple[Tolerance, ...] = ()
     for line in record.keys[:MOST_KEYS]:
         key = StoredKey.decode(line)
         if key is None:
             continue
-        for candidate in candidates:
+        for number, candidate in enumerate(candidates):
             # one that is both in force and pending counts as pending: so the workers hear of it
             if key.matches(candidate) and (found is None or key.pending):
-                found = key
-    return found if _names(shown, record.identity, version) else None
+                found, tolerated = key, (Tolerance.HEX_PASSWORD_LITERAL,) if number else ()
+    return (found, tolerated) if _names(shown, record.identity, version) else (None, ())
 
 
 def _names(shown: Shown, identity: str, version: Version) -> bool:

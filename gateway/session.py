@@ -50,7 +50,7 @@ class Session:
     __slots__ = (
         "_answer_by", "_call", "_call_number", "_commands", "_draining", "_inspector", "_number", "_pending",
         "_pending_bytes", "_rules", "_transaction", "_unconfirmed_sends", "calls", "certificate_name", "closed",
-        "epoch", "identity", "logged", "opened_at", "pace", "profile", "scheduled", "session_id", "version",
+        "epoch", "identity", "key_id", "logged", "opened_at", "pace", "profile", "scheduled", "session_id", "version",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +79,8 @@ class Session:
         self.profile = 0
         """The security profile that it was let in with, and the common name of its client certificate, if that did."""
         self.certificate_name: str | None = None
+        self.key_id: str | None = None
+        """The name of the password that it was let in with, if that did."""
         self.pace: Pace | None = None
         """For the shell: what it has used of its rates, if there are any."""
         self.scheduled = inf

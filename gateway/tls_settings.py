@@ -98,7 +98,10 @@ class TlsSettings(ProcessSettings):
     proxy_protocol: ProxyProtocol = Field(
         ProxyProtocol.OFF,
         alias="OCPP_GATEWAY_PROXY_PROTOCOL",
-        description="v2: these proxies begin with a PROXY header; off: with X-Forwarded-For and -Proto, or Forwarded.",
+        description=(
+            "v2: these proxies begin with a PROXY header; off: with X-Forwarded-For and -Proto, or Forwarded; where"
+            " both are there, what both say counts."
+        ),
     )
     client_cert_header: str = Field(
         "",

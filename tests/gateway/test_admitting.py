@@ -157,6 +157,12 @@ async def test_over_the_rate_handshakes_are_put_off(edge_alone, limit, reason):
     assert metrics.REJECTED.labels(reason)._value.get() == before + statuses.count(503)
 
 
+async def test_a_known_proxy_that_tells_no_address_has_no_rate_of_its_own(edge_alone):
+    gateway, _ = await edge_alone(handshakes_per_second_per_address=0.1, proxies="127.0.0.1")
+    for number in range(3):
+        await opened(gateway, f"CP-{number}")
+
+
 @pytest.mark.parametrize("limit", ["open_handshakes", "open_handshakes_per_address"])
 async def test_too_many_that_open_at_once_are_dropped_and_those_that_are_open_take_no_room(edge_alone, limit):
     gateway, _ = await edge_alone(**{limit: 2})
@@ -229,6 +235,66 @@ async def test_a_reply_can_end_the_session_once_it_is_sent(edge_alone):
         assert station.close_code == 1008
 
 
+async def test_one_whose_record_changed_while_it_was_held_is_judged_by_the_new_one(edge_alone):
+    gateway, link = await edge_alone(**ON, reconnects_per_minute=1, flap_delay_seconds=0.4)
+    link.records = {"CP-1": record()}
+    async with await come_in(gateway):
+        pass
+    held = asyncio.create_task(refusal(come_in(gateway)))
+    await until(lambda: len(gateway.edge.admitting._flapping))
+    link.records = {"CP-1": record("CP-1", 1, StoredKey.of(b"another", key_id="k2"))}
+    link.change("CP-1")
+    assert (await held).status_code == 401
+
+
+# changes of record while a session is open
+
+
+async def test_a_session_ends_when_its_password_is_retired_and_nobody_elses_does(edge_alone):
+    gateway, link = await edge_alone(**ON)
+    other = StoredKey.of(b"another", key_id="k2")
+    link.records = {"CP-1": record("CP-1", 1, KEY, other), "CP-2": record("CP-2")}
+    before = metrics.NO_LONGER._value.get()
+    async with await come_in(gateway) as first, await come_in(gateway, "CP-2") as second:
+        link.change("CP-1")
+        await until(lambda: not gateway.edge.admitting._recheck)
+        link.records["CP-1"] = record("CP-1", 1, other)
+        link.change("CP-1")
+        with pytest.raises(ConnectionClosed):
+            await asyncio.wait_for(first.recv(), 10)
+        assert (first.close_code, first.close_reason) == (1008, "no longer let in")
+        assert metrics.NO_LONGER._value.get() == before + 1
+        del link.records["CP-2"]
+        link.change()
+        with pytest.raises(ConnectionClosed):
+            await asyncio.wait_for(second.recv(), 10)
+
+
+async def test_a_session_stays_while_nobody_answers_and_ends_once_somebody_does(edge_alone):
+    gateway, link = await edge_alone(**ON, admission_timeout_seconds=0.3)
+    link.records = {"CP-1": record()}
+    async with await come_in(gateway) as station:
+        link.records = None
+        asked = len(link.published)
+        link.change("CP-1")
+        await until(lambda: len(link.published) >= asked + 2)
+        assert len(gateway.edge.registry) == 1
+        link.records = {"CP-1": record("CP-1", 2)}
+        with pytest.raises(ConnectionClosed):
+            await asyncio.wait_for(station.recv(), 10)
+
+
+async def test_a_password_shown_as_hexadecimal_text_is_let_in_and_counted(edge_alone):
+    gateway, link = await edge_alone(**ON)
+    link.records = {"CP-1": record()}
+    counted = metrics.TOLERATED.labels("hex_password_literal")._value
+    before = counted.get()
+    async with await come_in(gateway):
+        assert counted.get() == before
+    async with await come_in(gateway, secret=SECRET.hex().encode()):
+        assert counted.get() == before + 1
+
+
 # pace
 
 
@@ -258,6 +324,33 @@ async def test_one_that_sends_on_and_on_is_closed_and_held_back_till_then(edge_a
     assert metrics.RATE_EXCEEDED._value.get() == closed + 1
     assert len(link.calls) < 4096 * 16 / 20 + 1000
     assert len(gateway.edge._pacing) == 0
+
+
+@pytest.mark.parametrize("opcode", [9, 10, 0])
+async def test_pings_and_crumbs_of_a_message_without_end_are_frames_too(edge_alone, opcode):
+    gateway, link = await edge_alone(frames_per_second=10, throttled_close_seconds=0.5)
+    link.auto = True
+    before = metrics.THROTTLED.labels("frames")._value.get()
+    reader, writer = await opened(gateway)
+    if opcode == 0:
+        writer.write(client_frame(1, b'[2,"x",', fin=False))
+    writer.write(client_frame(opcode, b"", fin=opcode != 0) * 20_000)
+    assert await close_code(reader) == 1008
+    assert metrics.THROTTLED.labels("frames")._value.get() > before
+    assert link.calls == []
+
+
+async def test_a_message_in_many_pieces_is_one_message(edge_alone):
+    gateway, link = await edge_alone(frames_per_second=1, bytes_per_second=1024)
+    link.auto = True
+    reader, writer = await opened(gateway)
+    text = b'[2,"x","Heartbeat",{' + b" " * 15_000 + b"}]"
+    pieces = [text[at : at + 200] for at in range(0, len(text), 200)]
+    for number, piece in enumerate(pieces):
+        writer.write(client_frame(0 if number else 1, piece, fin=number == len(pieces) - 1))
+    assert await asyncio.wait_for(reader.readexactly(12), 10) == b'\x81\x0a[3,"x",{}]'
+    (connection,) = gateway.edge.registry
+    assert not connection.throttled
 
 
 # settings

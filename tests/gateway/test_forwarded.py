@@ -42,7 +42,18 @@ def test_proxies_are_known_by_their_networks(address: str, listed: bool) -> None
         ([("X-Forwarded-For", "[2001:db8::1]:4711"), ("X-Forwarded-Proto", "https,http")], "2001:db8::1", False),
         ([("Forwarded", 'for=1.1.1.1, for="[2001:db8::7]:1";proto=https')], "2001:db8::7", False),
         ([("Forwarded", "For=203.0.113.7;Proto=HTTPS;by=10.0.0.1")], "203.0.113.7", True),
-        ([("Forwarded", "for=9.9.9.9;proto=https"), ("X-Forwarded-For", "203.0.113.7")], "203.0.113.7", True),
+        ([("Forwarded", "for=9.9.9.9;proto=https"), ("X-Forwarded-For", "203.0.113.7")], "", False),
+        ([("Forwarded", "proto=https"), ("X-Forwarded-For", "203.0.113.7")], "203.0.113.7", False),
+        ([("Forwarded", "for=203.0.113.7;proto=http"), ("X-Forwarded-Proto", "https")], "203.0.113.7", False),
+        (
+            [
+                ("Forwarded", "for=203.0.113.7;proto=https"),
+                ("X-Forwarded-For", "203.0.113.7"),
+                ("X-Forwarded-Proto", "https"),
+            ],
+            "203.0.113.7",
+            True,
+        ),
         ([], "", False),
     ],
 )

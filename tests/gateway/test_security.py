@@ -13,7 +13,7 @@ from gateway import security
 from gateway.credentials_shown import Shown
 from gateway.handshake import Refused
 from gateway.peer import ClientCertificate, Peer
-from gateway.security import LetIn, Policy, judge
+from gateway.security import LetIn, Policy, judge, still_good
 
 SECRET, OLD = b"0123456789abcdefghij", b"another password of it"
 KEY, PENDING = StoredKey.of(SECRET, key_id="k1"), StoredKey.of(b"next in line", pending=True, key_id="k2")
@@ -240,3 +240,29 @@ def test_keys_that_cannot_be_read_open_nothing() -> None:
         "CP-1", known=True, profile=1, keys=("", "a$b", "x$current$md5$AA$AA", "k$current$sha256$$")
     )
     assert said(judge(broken, Version.V16, PEERS["plain"], BASIC["right"], Policy())) == WRONG
+
+
+@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize("basic", BASIC)
+@pytest.mark.parametrize("profile", range(4))
+def test_whoever_was_let_in_is_still_good_by_the_same_record_and_by_any_that_would_let_it_in(profile, basic, peer):
+    for before in range(4):
+        old = AdmissionVerdict("CP-1", known=True, profile=before, keys=(KEY.encode(), PENDING.encode()))
+        verdict = judge(old, Version.V16, PEERS[peer], BASIC[basic], Policy())
+        if isinstance(verdict, Refused):
+            continue
+        assert still_good(old, verdict, PEERS[peer], Policy())
+        new = AdmissionVerdict("CP-1", known=True, profile=profile, keys=(KEY.encode(),))
+        again = judge(new, Version.V16, PEERS[peer], BASIC[basic], Policy())
+        assert still_good(new, verdict, PEERS[peer], Policy()) is isinstance(again, LetIn)
+
+
+def test_one_whose_key_is_gone_or_whose_certificate_is_anothers_now_is_good_no_longer():
+    key = AdmissionVerdict("CP-1", known=True, profile=1, keys=("nonsense", PENDING.encode()))
+    assert not still_good(key, LetIn(1, "k1"), PEERS["plain"], Policy())
+    assert still_good(key, LetIn(1, "k2"), PEERS["plain"], Policy())
+    other = AdmissionVerdict("CP-1", known=True, profile=0, certificate_name="CP-9")
+    assert not still_good(other, LetIn(3, None, "CP-1"), PEERS["its certificate"], Policy())
+    gone = AdmissionVerdict("CP-1", known=False)
+    assert still_good(gone, LetIn(1, "k1"), PEERS["plain"], Policy())
+    assert not still_good(gone, LetIn(1, "k1"), PEERS["plain"], Policy(registration_open=False))
