@@ -139,7 +139,7 @@ async def test_a_full_window_leaves_a_tls_socket_unread_until_there_is_room(edge
 
 @pytest.mark.parametrize("politely", [True, False])
 async def test_a_peer_that_left_during_the_verdict_gets_no_session(edge_alone, folder, politely):
-    gateway, link = await edge_alone(**folder.settings(registration="closed"))
+    gateway, link = await edge_alone(**folder.settings(authentication="on", registration="closed"))
     _reader, writer = await dial(gateway, client_context(folder))
     writer.write(upgrade_request())
     await until(lambda: link.published)
@@ -152,7 +152,7 @@ async def test_a_peer_that_left_during_the_verdict_gets_no_session(edge_alone, f
 
 
 async def test_what_comes_before_the_verdict_is_read_within_bounds(edge_alone, folder):
-    gateway, link = await edge_alone(**folder.settings(registration="closed"))
+    gateway, link = await edge_alone(**folder.settings(authentication="on", registration="closed"))
     link.auto = True
     reader, writer = await dial(gateway, client_context(folder))
     writer.write(upgrade_request() + client_frame(1, b"x" * 50_000) + client_frame(1, b'[2,"1","Heartbeat",{}]'))
