@@ -5,7 +5,7 @@ COMPILE := $(LOCKTOOLS)/bin/pip-compile --quiet --generate-hashes --strip-extras
 	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos attacks fuzz audit bench-commands bench-reconnect lint fmt docs lock clean
+.PHONY: help run test chaos crashes attacks fuzz audit bench-commands bench-reconnect lint fmt docs lock clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 25
@@ -33,6 +33,10 @@ fuzz: ## hostile bytes for every parser, guided by coverage (ARGS="60" seconds f
 audit: ## known vulnerabilities of the locked packages; exit code 1 when there are some, 3 when nobody could say
 	@tools/bootstrap.sh run
 	@$(PYTHON) -m tools.audit $(ARGS)
+
+crashes: ## broker, database and workers are killed while 240 charge points charge
+	@tools/bootstrap.sh test
+	@CRASH_CHARGE_POINTS=240 $(PYTHON) -m pytest -q tests/system/test_crashes.py $(ARGS)
 
 bench-commands: ## what a direct command costs beyond the broker's own hops (ARGS="--count 2000")
 	@tools/bootstrap.sh run

@@ -272,6 +272,7 @@ async def test_a_root_is_installed_reported_and_deleted_by_what_the_charge_point
         items = await operate(Operation.DELETE_CERTIFICATE, identity="CP-1", serial_number="C3")
         assert [item["asked"] for item in items] == ["delete", "delete"]
         await rows_once(store, installed_certificates, lambda rows: rows == [])
+        await rows_once(store, orders_table, lambda rows: all(row["ended_at"] is not None for row in rows))
         deletes = [command for command in caller.commands if command.action == "DeleteCertificate"]
         assert orjson.loads(deletes[0].payload) == {"certificateHashData": HASHES}
         shown = await operate(Operation.CERTIFICATES, identity="CP-1")
