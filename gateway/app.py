@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 
 import structlog
@@ -151,6 +152,9 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> int:
     loop = asyncio.get_running_loop()
     if gateway.tls is not None:
         loop.add_signal_handler(signal.SIGHUP, gateway.tls.reload_soon)
+    # What was made so far stays: to look through it again and again is what makes a full collection long.
+    gc.collect()
+    gc.freeze()
     try:
         stopping = asyncio.create_task(stop.wait())
         failing = asyncio.create_task(gateway.failed())
