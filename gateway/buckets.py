@@ -6,27 +6,11 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 
-class Bucket:
-    """Lets `per_second` through in the long run, and `burst` at once; a rate of 0 lets everything through."""
-
-    __slots__ = ("_ahead", "_cost", "_paid_at")
-
-    def __init__(self, per_second: float, burst: float) -> None:
-        self._cost = 1 / per_second if per_second else 0.0
-        self._ahead = burst * self._cost
-        self._paid_at = 0.0
-
-    def take(self, now: float) -> bool:
-        """Whether one more may pass at `now`; one that may not costs nothing."""
-        after = max(self._paid_at, now) + self._cost
-        if after - now > self._ahead + 1e-9:
-            return self._cost == 0
-        self._paid_at = after
-        return True
-
-
 class Buckets(Generic[K]):
-    """A bucket for each key; of the `most` last used ones. A forgotten key begins anew with a full bucket."""
+    """A bucket for each key; of the `most` last used ones. A forgotten key begins anew with a full bucket.
+
+    Each lets `per_second` through in the long run, and `burst` at once; a rate of 0 lets everything through.
+    """
 
     __slots__ = ("_ahead", "_cost", "_most", "_paid_at")
 
@@ -50,3 +34,16 @@ class Buckets(Generic[K]):
         if len(self._paid_at) > self._most:
             del self._paid_at[next(iter(self._paid_at))]
         return passes
+
+
+class Bucket:
+    """A single one."""
+
+    __slots__ = ("_only",)
+
+    def __init__(self, per_second: float, burst: float) -> None:
+        self._only: Buckets[None] = Buckets(per_second, burst, 1)
+
+    def take(self, now: float) -> bool:
+        """Whether one more may pass at `now`; one that may not costs nothing."""
+        return self._only.take(None, now)
