@@ -7,7 +7,8 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 
-from tools.attacks.outcome import BUSY, CUT, OPEN, SILENT, Attack, Outcome
+from tools.attacks.dripping import drip
+from tools.attacks.outcome import BUSY, CUT, OPEN, Attack, Outcome
 from tools.attacks.pace import swarm
 from tools.attacks.target import ATTACKERS, Effort, Target
 from tools.attacks.wire import Refused, connect, drop, flush, request, status
@@ -38,32 +39,7 @@ async def _flood(target: Target, effort: Effort, what: str, content: Callable[[i
 
 async def slow_loris(target: Target, effort: Effort) -> Outcome:
     """Handshakes that never come to their end, byte by byte."""
-    count = effort.of(2000)
-    outcome = Outcome(f"{count} half-open handshakes from 10 addresses, 1 byte/s each")
-    words = request(f"{target.path}/LORIS")
-    loop = asyncio.get_running_loop()
-    until = loop.time() + target.past_handshakes(effort)
-
-    async def one(number: int) -> None:
-        try:
-            reader, writer = await connect(target, ATTACKERS[number % 10])
-        except Refused as refused:
-            outcome.note(refused.end)
-            return
-        end = OPEN
-        for at in range(len(words)):
-            writer.write(words[at : at + 1])
-            end = await status(reader, 1.0)
-            if end != SILENT:
-                break
-            end = OPEN
-            if loop.time() > until:
-                break
-        drop(writer)
-        outcome.note(end)
-
-    await swarm(one, per_s=effort.of(1000), seconds=effort.seconds, most=count, at_once=count)
-    return outcome
+    return await drip(target, effort, "handshakes", request(f"{target.path}/LORIS"), status)
 
 
 async def handshake_flood(target: Target, effort: Effort) -> Outcome:

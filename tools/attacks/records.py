@@ -6,6 +6,7 @@ import secrets
 import ssl
 import struct
 
+from tools.attacks.dripping import drip
 from tools.attacks.outcome import CUT, OPEN, SILENT, Attack, Outcome
 from tools.attacks.pace import swarm
 from tools.attacks.target import ATTACKERS, Effort, Target
@@ -66,32 +67,7 @@ async def malformed(target: Target, effort: Effort) -> Outcome:
 
 async def slow_hello(target: Target, effort: Effort) -> Outcome:
     """TLS handshakes that never come to their end, byte by byte."""
-    count = effort.of(2000)
-    outcome = Outcome(f"{count} half-open TLS handshakes from 10 addresses, 1 byte/s each")
-    hello = client_hello()
-    loop = asyncio.get_running_loop()
-    until = loop.time() + target.past_handshakes(effort)
-
-    async def one(number: int) -> None:
-        try:
-            reader, writer = await connect(target, ATTACKERS[number % 10], secure=True)
-        except Refused as refused:
-            outcome.note(refused.end)
-            return
-        end = OPEN
-        for at in range(len(hello) - 1):
-            writer.write(hello[at : at + 1])
-            end = await _answer(reader, 1.0)
-            if end != SILENT:
-                break
-            end = OPEN
-            if loop.time() > until:
-                break
-        drop(writer)
-        outcome.note(end)
-
-    await swarm(one, per_s=effort.of(1000), seconds=effort.seconds, most=count, at_once=count)
-    return outcome
+    return await drip(target, effort, "TLS handshakes", client_hello()[:-1], _answer, secure=True)
 
 
 async def tls_flood(target: Target, effort: Effort) -> Outcome:
