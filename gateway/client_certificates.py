@@ -12,12 +12,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.oid import ExtensionOID as Known
 
+from contracts.x509_reading import UNREADABLE
 from gateway.errors import CertificateFileError
 from gateway.peer import ClientCertificate
 
@@ -27,7 +28,6 @@ RSA_BITS, EC_BITS = 2048, 224
 MOST_SHOWN, MOST_CHECKS, LONGEST_PATH = 8, 32, 6
 """Bounds on what a peer's own intermediates may cost: how many count, signatures checked, length of a path."""
 
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
 _UNDERSTOOD = {
     Known.BASIC_CONSTRAINTS,
     Known.KEY_USAGE,
@@ -72,7 +72,7 @@ class Trust:
         try:
             leaf, *intermediates = [x509.load_der_x509_certificate(one) for one in shown[: MOST_SHOWN + 1]]
             return self._judge(leaf, intermediates, now)
-        except _UNREADABLE:
+        except UNREADABLE:
             return Problem.UNREADABLE
 
     def _judge(
@@ -132,7 +132,7 @@ def load_trust(authorities: bytes, revocations: bytes = b"") -> Trust:
     try:
         certificates = x509.load_pem_x509_certificates(authorities)
         strangers = [one.subject.rfc4514_string() for one in certificates if not _may_issue(one)]
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise CertificateFileError("no readable PEM certificates of client authorities") from error
     if strangers:
         raise CertificateFileError(f"{strangers[0]!r} is no certificate of an authority")
@@ -140,7 +140,7 @@ def load_trust(authorities: bytes, revocations: bytes = b"") -> Trust:
         lists = [x509.load_pem_x509_crl(one) for one in _PEM_CRL.findall(revocations)]
         if revocations and not lists:
             lists = [x509.load_der_x509_crl(revocations)]
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise CertificateFileError("no readable revocation lists") from error
     return Trust(certificates, lists)
 
@@ -217,7 +217,7 @@ def _issues(
         return False
     try:
         issued.verify_directly_issued_by(issuer)
-    except (InvalidSignature, *_UNREADABLE):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True
 
@@ -226,5 +226,5 @@ def _signed(revocations: x509.CertificateRevocationList, authority: x509.Certifi
     key = authority.public_key()
     try:
         return isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey) and revocations.is_signature_valid(key)
-    except _UNREADABLE:
+    except UNREADABLE:
         return False

@@ -15,12 +15,13 @@ from typing import Any, TypeGuard
 
 import orjson
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from contracts.envelope import MessagePolicy
+from contracts.x509_reading import UNREADABLE
 
 SUFFIX = "-Signed"
 MOST_KEYS = 8
@@ -233,7 +234,7 @@ def _read_key(pem: str) -> _Key | None:
         else:
             key = public = serialization.load_pem_public_key(data)
             der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         return None
     if not _usable(key):
         return None

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from pydantic import AfterValidator, Field
 
 from contracts.operator import Operation
 from contracts.versions import Version
+from contracts.x509_reading import UNREADABLE
 from workers.authority_files import key_is_strong
 from workers.authorization.certificate_lifecycle import CHARGING_STATION
 from workers.authorization.certificate_orders import DELETE, INSTALL, REFRESH, known_types, place, type_in
@@ -33,7 +33,7 @@ def _certificate(pem: str) -> str:
     try:
         found = x509.load_pem_x509_certificates(pem.encode("ascii"))
         strong = key_is_strong(found[0].public_key())
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         raise ValueError("it is no PEM certificate that can be read") from None
     if len(found) != 1:
         raise ValueError("it holds more than one certificate: a charge point installs one at a time")

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.oid import NameOID
 
+from contracts.x509_reading import UNREADABLE
 from workers.authority_files import key_is_strong
 
 LONGEST_CSR = 5500
@@ -67,10 +68,6 @@ class SigningRequest:
     public_key: PublicKey
 
 
-_UNREADABLE = (ValueError, TypeError, OverflowError, x509.InvalidVersion, x509.DuplicateExtension)
-"""The library's ways to say that the bytes are not what they claim to be."""
-
-
 def read_request(csr: str, rules: SubjectRules) -> SigningRequest | Flaw:
     """The request in this PEM text, or what is wrong with it. Never raises, whatever the text."""
     if len(csr) > LONGEST_CSR:
@@ -84,7 +81,7 @@ def read_request(csr: str, rules: SubjectRules) -> SigningRequest | Flaw:
         return _key_flaw(key) or _signature_flaw(request) or _judged(request, key, rules)  # type: ignore[arg-type]
     except (UnsupportedAlgorithm, x509.UnsupportedGeneralNameType):
         return Flaw.KEY_KIND
-    except _UNREADABLE:
+    except UNREADABLE:
         return Flaw.UNREADABLE
 
 

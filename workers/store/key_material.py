@@ -3,8 +3,9 @@
 import hashlib
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+from contracts.x509_reading import UNREADABLE
 
 LONGEST_PEM = 8192
 
@@ -22,6 +23,6 @@ def thumbprint_of(pem: str) -> str | None:
             der = x509.load_pem_x509_certificate(data).public_bytes(Encoding.DER)
         else:
             der = load_pem_public_key(data).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         return None
     return hashlib.sha256(der).hexdigest()
