@@ -23,7 +23,7 @@ commit_seconds = Histogram(
     ["service"],
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
 )
-waiting = Gauge("ocpp_worker_calls_waiting", "Calls delivered and not yet handled", ["service"])
+waiting = Gauge("ocpp_worker_calls_waiting", "Calls delivered and not yet settled", ["service"])
 retries = Counter("ocpp_worker_retries_total", "Batches or Calls tried again", ["service", "reason"])
 dead_lettered = Counter("ocpp_worker_dead_lettered_total", "Deliveries given up", ["service", "reason"])
 invalid_replies = Counter(

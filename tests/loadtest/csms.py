@@ -18,6 +18,7 @@ from ocpp.exceptions import InternalError
 from ocpp.routing import on as ocpp_on
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -82,13 +83,15 @@ class Csms:
     def start_status(self, tag: str) -> str:
         return "Blocked" if tag in self.blocked | self.blocked_at_start else "Accepted"
 
+    async def turn_away(self, connection: ServerConnection, _: Request) -> Response | None:
+        if self.accept:
+            return None
+        self.turned_away += 1
+        await self.note()
+        return connection.respond(503, "not now\n")
+
     async def handler(self, connection: ServerConnection) -> None:
         assert connection.request is not None
-        if not self.accept:
-            self.turned_away += 1
-            await connection.close(1013)
-            await self.note()
-            return
         self.connections += 1
         self.headers.append(connection.request.headers)
         identity = unquote(connection.request.path.removeprefix("/ocpp/"))
@@ -229,7 +232,15 @@ class Peer201(Scripted, ocpp.v201.ChargePoint):  # type: ignore[misc]
 async def running_csms(tls: ssl.SSLContext | None = None) -> AsyncIterator[Csms]:
     csms = Csms()
     protocols = [Subprotocol("ocpp1.6"), Subprotocol("ocpp2.0.1")]
-    async with serve(csms.handler, "127.0.0.1", 0, subprotocols=protocols, close_timeout=1, ssl=tls) as server:
+    async with serve(
+        csms.handler,
+        "127.0.0.1",
+        0,
+        subprotocols=protocols,
+        process_request=csms.turn_away,
+        close_timeout=1,
+        ssl=tls,
+    ) as server:
         scheme = "ws" if tls is None else "wss"
         csms.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/ocpp"
         yield csms

@@ -4,7 +4,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 # In this order: what takes longest must not begin when the other processes have nothing left to do.
-_FIRST = ("tests/system/", "tests/conformance/", "tests/workers/commands/")
+_FIRST = ("tests/system/", "tests/conformance/", "tests/workers/runtime/test_cli.py", "tests/workers/commands/")
 _LIVE = ("sqlite", "postgresql")
 
 

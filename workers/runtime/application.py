@@ -135,6 +135,7 @@ class Application:
         self._log.info(
             "worker.started", monitor_port=self.monitor.port, lanes=len(self._lanes), store=self._store.dialect
         )
+        metrics.waiting.labels(self._service).set_function(self._unsettled)
         lanes = [asyncio.create_task(lane.run()) for lane in self._all_lanes()]
         beside = [asyncio.create_task(work) for work in self._beside()]
         stopping = asyncio.create_task(stop.wait())
@@ -159,6 +160,9 @@ class Application:
     def _all_lanes(self) -> list[Lane]:
         return [*self._lanes, *self._requests.values()]
 
+    def _unsettled(self) -> int:
+        return sum(map(len, self._lanes))
+
     def _stuck(self) -> str | None:
         """A database that answers may still take no work: a full disk, a lock, a missing right."""
         since = [lane.paused_since for lane in self._all_lanes() if lane.paused_since is not None]
@@ -171,7 +175,7 @@ class Application:
         return [*attached, self._link.run(), self._effects.run(self._context), self._watch_store(), *background]
 
     async def _finish(self, lanes: list[asyncio.Task[None]]) -> None:
-        self._log.info("worker.stopping", waiting=sum(map(len, self._lanes)))
+        self._log.info("worker.stopping", waiting=self._unsettled())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.grace_seconds):
                 await self._link.cancel_consumers()
@@ -224,7 +228,6 @@ class Application:
             return
         lane = self._lanes[zlib.crc32(call.identity.encode()) % len(self._lanes)]
         lane.add(Work(delivery, self._connection, call))
-        metrics.waiting.labels(self._service).set(sum(map(len, self._lanes)))
 
     def returned(self, message: Returned) -> None:
         if self._attachment is None or not self._attachment.returned(message):
@@ -253,7 +256,6 @@ class Application:
             reachable = await self._store.reachable()
             self._store_problem = None if reachable else "database does not answer"
             metrics.store_reachable.set(int(reachable))
-            metrics.waiting.labels(self._service).set(sum(map(len, self._lanes)))
             await asyncio.sleep(STORE_CHECK_S)
 
     async def _kept_running(self, work: BackgroundWork) -> None:

@@ -55,6 +55,7 @@ class Lane:
         self._retry_max_s = retry_max_s
         self._connection = connection
         self._waiting: deque[Work] = deque()
+        self._in_hand = 0
         self._wake = asyncio.Event()
         self._draining = asyncio.Event()
         self._requeues: set[asyncio.TimerHandle] = set()
@@ -64,7 +65,8 @@ class Lane:
         """Monotonic seconds at which the database stopped taking this lane's work; None while it takes it."""
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        """Deliveries not yet settled: those that wait and those of the batch at work."""
+        return len(self._waiting) + self._in_hand
 
     def add(self, work: Work) -> None:
         """Queue a delivery; bounded by the consumer's prefetch."""
@@ -90,7 +92,11 @@ class Lane:
             if self._gather_s and len(self._waiting) < self._most and not self._draining.is_set():
                 await asyncio.sleep(self._gather_s)
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._most))]
-            await self._settle(batch)
+            self._in_hand = len(batch)
+            try:
+                await self._settle(batch)
+            finally:
+                self._in_hand = 0
 
     def close(self) -> None:
         """Cancel the delayed requeues; their deliveries return when the connection closes."""
