@@ -63,6 +63,7 @@ async def test_a_whole_day_in_small_works_with_nothing_but_these_rights(confined
         CommandClient(confined.amqp_as(BrokerUser.OPERATOR)) as operator,
     ):
         events = backend.events(f"backend.{identity}", identities=[identity])
+        await events.start()
         hearing = asyncio.create_task(first_of(events, "transaction.ended"))
         async with socket_to(confined.stack.urls[0], identity, Version.V16) as socket:
             await call(socket, "BootNotification", chargePointVendor="V", chargePointModel="M")
@@ -118,6 +119,7 @@ async def test_a_password_is_set_rotated_and_blocked_at_every_gateway(confined):
             return answer.items[0]
 
         events = backend.events(f"backend.{identity}", identities=[identity])
+        await events.start()
         await ask(Operation.ADD_CHARGE_POINT)
         await ask(Operation.SET_KEY, password=old.decode())
         await ask(Operation.SET_SECURITY, profile=1)
