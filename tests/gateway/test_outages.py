@@ -81,7 +81,7 @@ async def test_a_killed_broker_drops_no_socket_and_loses_no_billing_data(own_rab
     from tests.gateway.conftest import settings
 
     url = own_rabbit.amqp_url
-    edge = gateway.app.Gateway(settings(amqp_url=url, window_calls=30))
+    edge = gateway.app.Gateway(settings(amqp_url=url, window_calls=30, call_timeout_seconds=300))
     await edge.start()
     await until(lambda: edge.link.up, seconds=30)
     stations = [await plug_in(edge, f"CP-{number}") for number in range(50)]
