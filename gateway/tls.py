@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from contracts.x509_reading import UNREADABLE
 from gateway import metrics
 from gateway.client_certificates import EC_BITS, RSA_BITS, Trust, is_weak, load_trust
 from gateway.errors import CertificateFileError
@@ -101,7 +102,7 @@ def load_certificate(path: Path) -> tuple[ServerCertificate, bytes]:
         key = certificate.public_key()
     except CertificateFileError:
         raise
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+    except UNREADABLE as error:
         raise CertificateFileError(f"{path}: no readable PEM certificate") from error
     if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         raise CertificateFileError(f"{path}: the certificate's key is neither RSA nor ECDSA")

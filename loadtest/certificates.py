@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
 
+from contracts.x509_reading import UNREADABLE
+
 MANUFACTURER = "ManufacturerRootCertificate"
 _MOST = 20
 
@@ -123,7 +125,7 @@ def _is_sound(certificates: list[x509.Certificate]) -> bool:
 def _issued(lower: x509.Certificate, upper: x509.Certificate) -> bool:
     try:
         lower.verify_directly_issued_by(upper)
-    except (ValueError, TypeError, InvalidSignature):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True
 
@@ -131,5 +133,5 @@ def _issued(lower: x509.Certificate, upper: x509.Certificate) -> bool:
 def _read(pem: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem.encode())
-    except ValueError:
+    except UNREADABLE:
         return []

@@ -5,11 +5,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
+from contracts.x509_reading import UNREADABLE
 from workers.errors import AuthorityError
 
 LONGEST_CHAIN = 10_000
@@ -39,7 +40,7 @@ def read_certificates(file: Path, now: datetime) -> list[x509.Certificate]:
         issuer, behind = certificates[0], "".join(pem_of(item) for item in certificates if item.subject != item.issuer)
         strong = key_is_strong(issuer.public_key())
         signs = _may_sign(issuer)
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         raise AuthorityError(["it holds no PEM certificate that can be read"]) from None
     problems = []
     if not signs:
@@ -104,6 +105,6 @@ def _may_sign(certificate: x509.Certificate) -> bool:
 def _signed_by(lower: x509.Certificate, upper: x509.Certificate) -> bool:
     try:
         lower.verify_directly_issued_by(upper)
-    except Exception:  # noqa: BLE001 - the library has half a dozen ways to say no
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
+from contracts.x509_reading import UNREADABLE
 from workers.errors import SigningError
 
 LONGEST_SIGNATURE, LONGEST_CERTIFICATE = 800, 5500
@@ -53,7 +54,7 @@ def _certificate(file: Path) -> str:
         x509.load_pem_x509_certificates(text.encode())
     except OSError as error:
         raise SigningError(f"{file}: {error.strerror}") from None
-    except ValueError:
+    except UNREADABLE:
         raise SigningError(f"{file}: it holds no PEM certificate that can be read") from None
     if len(text) > LONGEST_CERTIFICATE:
         raise SigningError(f"{file}: {len(text)} characters, {LONGEST_CERTIFICATE} are allowed")
