@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from tools.attacks.outcome import OPEN, SILENT, Outcome
 from tools.attacks.pace import swarm
 from tools.attacks.target import ATTACKERS, Effort, Target
-from tools.attacks.wire import Refused, connect, drop
+from tools.attacks.wire import connect, drop
 
 Answer = Callable[[asyncio.StreamReader, float], Awaitable[str]]
 """How the listener took what was sent, within so many seconds."""
@@ -21,23 +21,19 @@ async def drip(
     loop = asyncio.get_running_loop()
     until = loop.time() + target.past_handshakes(effort)
 
-    async def one(number: int) -> None:
-        try:
-            reader, writer = await connect(target, ATTACKERS[number % 10], secure=secure)
-        except Refused as refused:
-            outcome.note(refused.end)
-            return
+    async def one(number: int) -> str:
+        reader, writer = await connect(target, ATTACKERS[number % 10], secure=secure)
         end = OPEN
         for at in range(len(content)):
             writer.write(content[at : at + 1])
-            end = await answer(reader, 1.0)
-            if end != SILENT:
+            answered = await answer(reader, 1.0)
+            if answered != SILENT:
+                end = answered
                 break
-            end = OPEN
             if loop.time() > until:
                 break
         drop(writer)
-        outcome.note(end)
+        return end
 
-    await swarm(one, per_s=effort.of(1000), seconds=effort.seconds, most=count, at_once=count)
+    await swarm(outcome, one, per_s=effort.of(1000), seconds=effort.seconds, most=count, at_once=count)
     return outcome

@@ -11,29 +11,17 @@ from tools.attacks.dripping import drip
 from tools.attacks.outcome import BUSY, CUT, OPEN, Attack, Outcome
 from tools.attacks.pace import swarm
 from tools.attacks.target import ATTACKERS, Effort, Target
-from tools.attacks.wire import Refused, connect, drop, flush, request, status
-
-
-async def _ask(target: Target, source: str, content: bytes, seconds: float = 10.0) -> str:
-    """Send these bytes first thing; how it ended."""
-    try:
-        reader, writer = await connect(target, source)
-    except Refused as refused:
-        return refused.end
-    writer.write(content)
-    end = await status(reader, seconds)
-    drop(writer)
-    return end
+from tools.attacks.wire import ask, flush, request, status
 
 
 async def _flood(target: Target, effort: Effort, what: str, content: Callable[[int], bytes], per_s: float) -> Outcome:
     """Requests at a pace, each on a connection of its own, from four addresses."""
     outcome = Outcome(f"{effort.of(per_s)} {what}/s from 4 addresses")
 
-    async def one(number: int) -> None:
-        outcome.note(await _ask(target, ATTACKERS[number % 4], content(number)))
+    async def one(number: int) -> str:
+        return await ask(target, ATTACKERS[number % 4], content(number))
 
-    await swarm(one, per_s=effort.of(per_s), seconds=effort.seconds, most=100_000)
+    await swarm(outcome, one, per_s=effort.of(per_s), seconds=effort.seconds, most=100_000)
     return outcome
 
 

@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from tools.attacks.outcome import Outcome
+from tools.attacks.wire import Refused
+
 
 async def paced(per_s: float, seconds: float, most: int) -> AsyncIterator[int]:
     """Count from 0 at this pace until time is up or so many are done; what comes late is not caught up with."""
@@ -19,21 +22,30 @@ async def paced(per_s: float, seconds: float, most: int) -> AsyncIterator[int]:
 
 
 async def swarm(
-    work: Callable[[int], Awaitable[None]], *, per_s: float, seconds: float, most: int, at_once: int = 500
-) -> int:
-    """Begin so many pieces of work a second, each a task of its own; returns how many, once all have ended."""
+    outcome: Outcome,
+    work: Callable[[int], Awaitable[str]],
+    *,
+    per_s: float,
+    seconds: float,
+    most: int,
+    at_once: int = 500,
+) -> None:
+    """Begin so many pieces of work a second, each a task of its own, and note how each has ended; a refusal is an end.
+
+    Returns once all have.
+    """
     room = asyncio.Semaphore(at_once)
-    begun = 0
 
     async def one(number: int) -> None:
         try:
-            await work(number)
+            end = await work(number)
+        except Refused as refused:
+            end = refused.end
         finally:
             room.release()
+        outcome.note(end)
 
     async with asyncio.TaskGroup() as tasks:
         async for number in paced(per_s, seconds, most):
             await room.acquire()
             tasks.create_task(one(number))
-            begun += 1
-    return begun

@@ -5,22 +5,15 @@ import asyncio
 from tools.attacks.outcome import ADMITTED, BUSY, CUT, Attack, Outcome
 from tools.attacks.pace import swarm
 from tools.attacks.target import ATTACKERS, HONEST_ADDRESSES, Effort, Target
-from tools.attacks.wire import Refused, basic, connect, drop, request, session, status
+from tools.attacks.wire import Refused, ask, basic, drop, request, session
 
 _PER_S = 200
 _TRIES = 10
 
 
 async def _guess(target: Target, identity: str, source: str, number: int) -> str:
-    try:
-        reader, writer = await connect(target, source)
-    except Refused as refused:
-        return refused.end
     shown = basic(identity, b"guess-%016d" % number)
-    writer.write(request(f"{target.path}/{identity}", authorization=shown))
-    end = await status(reader)
-    drop(writer)
-    return end
+    return await ask(target, source, request(f"{target.path}/{identity}", authorization=shown))
 
 
 async def one_identity(target: Target, effort: Effort) -> Outcome:
@@ -29,10 +22,10 @@ async def one_identity(target: Target, effort: Effort) -> Outcome:
     source = HONEST_ADDRESSES[-1]
     _, connected = await session(target, target.victim, source)
 
-    async def one(number: int) -> None:
-        outcome.note(await _guess(target, target.victim, ATTACKERS[number % 4], number))
+    async def one(number: int) -> str:
+        return await _guess(target, target.victim, ATTACKERS[number % 4], number)
 
-    await swarm(one, per_s=effort.of(_PER_S), seconds=effort.seconds, most=100_000)
+    await swarm(outcome, one, per_s=effort.of(_PER_S), seconds=effort.seconds, most=100_000)
     if connected.is_closing():
         outcome.mistakes.append("the guesses ended the charge point's own connection")
     drop(connected)
@@ -63,11 +56,11 @@ async def many_identities(target: Target, effort: Effort) -> Outcome:
     """A guess at each charge point in turn; none may lose its connection."""
     outcome = Outcome(f"{effort.of(_PER_S)} guesses/s across {len(target.honest)} identities from 4 addresses")
 
-    async def one(number: int) -> None:
+    async def one(number: int) -> str:
         identity = target.honest[number % len(target.honest)]
-        outcome.note(await _guess(target, identity, ATTACKERS[number % 4], number))
+        return await _guess(target, identity, ATTACKERS[number % 4], number)
 
-    await swarm(one, per_s=effort.of(_PER_S), seconds=effort.seconds, most=100_000)
+    await swarm(outcome, one, per_s=effort.of(_PER_S), seconds=effort.seconds, most=100_000)
     return outcome
 
 

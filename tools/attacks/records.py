@@ -10,7 +10,7 @@ from tools.attacks.dripping import drip
 from tools.attacks.outcome import CUT, OPEN, SILENT, Attack, Outcome
 from tools.attacks.pace import swarm
 from tools.attacks.target import ATTACKERS, Effort, Target
-from tools.attacks.wire import Refused, connect, drop
+from tools.attacks.wire import connect, drop
 
 HANDSHAKE_RECORD, ALERT = 22, 21
 ALERTED = "TLS alert"
@@ -51,17 +51,14 @@ async def malformed(target: Target, effort: Effort) -> Outcome:
             b"GET / HTTP/1.1\r\n\r\n",
         )[number % 4]
 
-    async def one(number: int) -> None:
-        try:
-            reader, writer = await connect(target, ATTACKERS[number % 4], secure=True)
-        except Refused as refused:
-            outcome.note(refused.end)
-            return
+    async def one(number: int) -> str:
+        reader, writer = await connect(target, ATTACKERS[number % 4], secure=True)
         writer.write(opening(number))
-        outcome.note(await _answer(reader, 20.0))
+        end = await _answer(reader, 20.0)
         drop(writer)
+        return end
 
-    await swarm(one, per_s=rate, seconds=effort.seconds, most=100_000)
+    await swarm(outcome, one, per_s=rate, seconds=effort.seconds, most=100_000)
     return outcome
 
 
@@ -76,16 +73,12 @@ async def tls_flood(target: Target, effort: Effort) -> Outcome:
     outcome = Outcome(f"{rate} whole TLS handshakes/s from 4 addresses")
     context = ssl.create_default_context(cafile=target.ca_file)
 
-    async def one(number: int) -> None:
-        try:
-            _, writer = await connect(target, ATTACKERS[number % 4], tls=context)
-        except Refused as refused:
-            outcome.note(refused.end)
-            return
+    async def one(number: int) -> str:
+        _, writer = await connect(target, ATTACKERS[number % 4], tls=context)
         drop(writer)
-        outcome.note("handshake done")
+        return "handshake done"
 
-    await swarm(one, per_s=rate, seconds=effort.seconds, most=100_000)
+    await swarm(outcome, one, per_s=rate, seconds=effort.seconds, most=100_000)
     return outcome
 
 

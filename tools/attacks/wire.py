@@ -83,6 +83,15 @@ async def status(reader: asyncio.StreamReader, seconds: float = ANSWER_S) -> str
     return f"HTTP {head.split()[1].decode()}"
 
 
+async def ask(target: Target, source: str, content: bytes) -> str:
+    """Send these bytes first thing on a connection of their own; how the gateway answers. Raises Refused."""
+    reader, writer = await connect(target, source)
+    writer.write(content)
+    end = await status(reader)
+    drop(writer)
+    return end
+
+
 async def session(
     target: Target, identity: str, source: str, *, subprotocol: str = "ocpp1.6", extensions: str | None = None
 ) -> Streams:
