@@ -36,6 +36,7 @@ from workers.runtime.application import definition_of
 from workers.store import jobs
 from workers.store.engine import Store
 from workers.store.security_tables import installed_certificates, issued_certificates
+from workers.store.tables import presence
 
 KINDS: dict[str, type[ChargePoint]] = {"1.6": ChargePoint16, "2.0.1": ChargePoint201}
 VERSIONS = pytest.mark.parametrize("version", KINDS)
@@ -99,7 +100,9 @@ async def world(version: str, amqp_url: str, database_url: str, folder: Path) ->
         point = KINDS[version]("CP-1", LinkSettings(url=stack.urls[0]), clock=clock)
         await held.enter_async_context(_running(point))
         await asyncio.wait_for(point.wait_online(), WITHIN_S)
-        yield World(store, point, await held.enter_async_context(backend_on(amqp_url)))
+        here = World(store, point, await held.enter_async_context(backend_on(amqp_url)))
+        await here.rows(presence, lambda rows: len(rows) == 1)  # who is connected is told beside its Calls
+        yield here
 
 
 @asynccontextmanager
