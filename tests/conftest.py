@@ -1,5 +1,6 @@
 """Fixtures for every test; they live in tests/support."""
 
+import signal
 from typing import Any
 
 import pytest
@@ -44,6 +45,10 @@ __all__ = [
 # What a shared machine takes for one example says nothing about the code.
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
+
+# A shell that runs this in the background has it ignore Ctrl-C, and so would every program that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
