@@ -8,13 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from contracts.x509_reading import UNREADABLE
+from contracts.x509_reading import UNREADABLE, is_issued_by
 
 MANUFACTURER = "ManufacturerRootCertificate"
 _MOST = 20
@@ -115,19 +114,11 @@ def trusted(chain: str, roots: Collection[x509.Certificate], now: datetime) -> x
         return None
     if any(not one.not_valid_before_utc <= now <= one.not_valid_after_utc for one in certificates):
         return None
-    return certificates[0] if any(_issued(certificates[-1], root) for root in roots) else None
+    return certificates[0] if any(is_issued_by(certificates[-1], root) for root in roots) else None
 
 
 def _is_sound(certificates: list[x509.Certificate]) -> bool:
-    return all(_issued(lower, upper) for lower, upper in pairwise(certificates))
-
-
-def _issued(lower: x509.Certificate, upper: x509.Certificate) -> bool:
-    try:
-        lower.verify_directly_issued_by(upper)
-    except (InvalidSignature, *UNREADABLE):
-        return False
-    return True
+    return all(is_issued_by(lower, upper) for lower, upper in pairwise(certificates))
 
 
 def _read(pem: str) -> list[x509.Certificate]:

@@ -5,12 +5,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-from contracts.x509_reading import UNREADABLE
+from contracts.x509_reading import UNREADABLE, is_issued_by
 from workers.errors import AuthorityError
 
 LONGEST_CHAIN = 10_000
@@ -56,7 +56,7 @@ def read_certificates(file: Path, now: datetime) -> list[x509.Certificate]:
     problems += [
         f"certificate {number + 1} did not sign certificate {number}"
         for number, (lower, upper) in enumerate(pairwise(certificates), start=1)
-        if not _signed_by(lower, upper)
+        if not is_issued_by(lower, upper)
     ]
     if problems:
         raise AuthorityError(problems)
@@ -100,11 +100,3 @@ def _may_sign(certificate: x509.Certificate) -> bool:
     except x509.ExtensionNotFound:
         usage = True
     return constraints.ca and usage
-
-
-def _signed_by(lower: x509.Certificate, upper: x509.Certificate) -> bool:
-    try:
-        lower.verify_directly_issued_by(upper)
-    except (InvalidSignature, *UNREADABLE):
-        return False
-    return True
