@@ -73,7 +73,7 @@ class Announcements:
         self._closed: dict[str, Closed] = {}
         self._opened_to_tell: dict[str, None] = {}
         self._closed_to_tell: dict[str, None] = {}
-        self._snapshots: dict[tuple[str, str], deque[Held]] = {}
+        self._snapshots: dict[tuple[str, str], deque[Held] | None] = {}
         self._flush_planned: asyncio.Handle | None = None
         self._portion_planned: asyncio.Handle | None = None
         self._flushed_at = self._refused_at = self._beat_at = float("-inf")
@@ -119,7 +119,8 @@ class Announcements:
         if target not in self._snapshots and len(self._snapshots) >= MOST_SNAPSHOTS:
             self._log.warning("snapshot.refused", under_way=len(self._snapshots))
             return
-        self._snapshots[target] = deque(self._holders)
+        # Of what is held by its first portion: a change that is told before that would count as gone again.
+        self._snapshots[target] = None
         if self._portion_planned is None:
             self._portion_planned = asyncio.get_running_loop().call_soon(self._portion)
 
@@ -130,6 +131,8 @@ class Announcements:
         if target is None:
             return
         waiting = self._snapshots.pop(target)
+        if waiting is None:
+            waiting = deque(self._holders)
         entries: dict[str, Opened] = {}
         while waiting and len(entries) < PORTION:
             holder = waiting.popleft()

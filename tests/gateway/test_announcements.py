@@ -15,6 +15,7 @@ from gateway.session import Session, SessionRules
 from tests.gateway.conftest import until
 from tests.gateway.memory_link import MemoryLink, Published, delivery
 from tests.gateway.station import plug_in, upgrade_request
+from workers.commands.directory import Directory
 
 
 def announcements(link: MemoryLink) -> list[Announcement]:
@@ -149,6 +150,25 @@ async def test_a_snapshot_for_whoever_asks_goes_to_its_queue_alone_in_portions(e
     for number in range(2 * MOST_SNAPSHOTS):
         hear(link, SnapshotRequest("many"), reply_to=f"asker-{number}")
     assert len(gateway.edge.announcements._snapshots) == MOST_SNAPSHOTS
+
+
+async def test_what_opens_while_a_snapshot_waits_for_its_turn_is_in_it(edge_alone):
+    gateway, link = await edge_alone()
+    held = Held(Holder(some_session(number)) for number in range(3))
+    gateway.edge.announcements._holders = held
+    for asker in ("first", "second"):
+        hear(link, SnapshotRequest("a service"), reply_to=asker)
+    late = Holder(some_session(3))
+    held.append(late)
+    gateway.edge.announcements.opened(late.session, late.remote)
+    # the change is told before the second snapshot is
+    await until(lambda: [message for message in link.published if message.key == "second"])
+    directory = Directory()
+    directory.asked(0.0)
+    for message in link.published:
+        if message.type == "sessions" and message.key != "first":
+            directory.announced(Announcement.decode(message.body), 1.0, asked=message.key == "second")
+    assert [directory.find(f"CP-{number}") is not None for number in range(4)] == [True] * 4
 
 
 class Holder:
