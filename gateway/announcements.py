@@ -1,7 +1,8 @@
 """What this gateway tells everybody about its sessions: what opened and closed, all it holds, and that it lives.
 
-The first change leaves with the next turn of the event loop, further ones in batches. What the broker has not confirmed
-when the link breaks is told again: with each new link first what closed, then everything that is held.
+The first change leaves with the next turn of the event loop, further ones in batches; a session's first Call hurries
+them, for whoever hears of it may command the charge point at once. What the broker has not confirmed when the link
+breaks is told again: with each new link first what closed, then everything that is held.
 """
 
 import asyncio
@@ -21,6 +22,9 @@ from gateway.relay import Link
 from gateway.session import Session
 
 BATCH_S = 0.05
+SPOKEN_BATCH_S = 0.005
+"""Of a session whose charge point has sent a Call: whoever handles that may command it at once."""
+
 PORTION = 500
 """Sessions of a snapshot that are announced in one turn of the event loop."""
 
@@ -77,6 +81,7 @@ class Announcements:
         self._flush_planned: asyncio.Handle | None = None
         self._portion_planned: asyncio.Handle | None = None
         self._flushed_at = self._refused_at = self._beat_at = float("-inf")
+        self._flush_at = float("inf")
         self._snapshot_again = self._left = False
         self._log = structlog.get_logger()
         self.link: Link | None = None
@@ -93,6 +98,18 @@ class Announcements:
         self._opened[session.session_id] = self._entry(session, remote)
         self._opened_to_tell[session.session_id] = None
         self._plan_flush()
+
+    def spoken(self, session: Session) -> None:
+        """A Call of this session is about to be relayed: what is not told yet is told before it, or soon after."""
+        if session.session_id not in self._opened_to_tell or self.link is None or not self.link.up:
+            return
+        now = self._clock.now()
+        if now < self._refused_at + RETRY_S:
+            return
+        if now >= self._flushed_at + SPOKEN_BATCH_S:
+            self._flush()
+        else:
+            self._plan_flush(SPOKEN_BATCH_S)
 
     def closed(self, session: Session, code: int, reason: str) -> None:
         """A session is over; told until the broker has it."""
@@ -223,11 +240,17 @@ class Announcements:
             self._closed.pop(session_id, None)
             self._closed_to_tell.pop(session_id, None)
 
-    def _plan_flush(self) -> None:
-        if self._flush_planned is not None or self.link is None or not self.link.up:
+    def _plan_flush(self, batch_s: float = BATCH_S) -> None:
+        if self.link is None or not self.link.up:
             return
-        loop = asyncio.get_running_loop()
-        wait_s = self._flushed_at + BATCH_S - self._clock.now()
+        now = self._clock.now()
+        flush_at = max(now, self._flushed_at + batch_s)
+        if self._flush_planned is not None:
+            if flush_at >= self._flush_at:
+                return
+            self._flush_planned.cancel()
+        loop, self._flush_at = asyncio.get_running_loop(), flush_at
+        wait_s = flush_at - now
         self._flush_planned = loop.call_later(wait_s, self._flush) if wait_s > 0 else loop.call_soon(self._flush)
 
     def _flush(self) -> None:

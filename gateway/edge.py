@@ -350,6 +350,7 @@ class Edge:
                     self.frame_log.record(session, Direction.OUT, effect.frame, self.clock.now())
             elif isinstance(effect, RelayEffect):
                 tally.calls += 1
+                self.announcements.spoken(session)
                 self.relay.take(session, effect, connection)
             elif isinstance(effect, Abandon):
                 self.relay.abandon(session.session_id, effect.number)

@@ -14,7 +14,7 @@ from gateway.clock import Clock
 from gateway.session import Session, SessionRules
 from tests.gateway.conftest import until
 from tests.gateway.memory_link import MemoryLink, Published, delivery
-from tests.gateway.station import plug_in, upgrade_request
+from tests.gateway.station import plug_in, say, upgrade_request
 from workers.commands.directory import Directory
 
 
@@ -82,6 +82,42 @@ async def test_a_storm_is_told_in_batches(edge_alone):
         gateway.edge.announcements.opened(some_session(number), "10.0.0.1:1")
     await until(lambda: len(opened(link)) == 2500)
     assert [len(part.opened) for part in announcements(link)] == [1000, 1000, 500]
+
+
+async def test_a_session_is_told_of_before_its_first_call(edge_alone, monkeypatch):
+    monkeypatch.setattr("gateway.announcements.BATCH_S", 3600)
+    monkeypatch.setattr("gateway.announcements.SPOKEN_BATCH_S", 0)
+    gateway, link = await edge_alone()
+    await plug_in(gateway)
+    await until(lambda: opened(link))
+    station = await plug_in(gateway, "CP-2")
+    await say(station, 2, "1", "Heartbeat", {})
+    await until(lambda: link.calls)
+    exchanges = [message.exchange for message in link.published]
+    assert opened(link) == ["CP-1", "CP-2"]
+    assert len(exchanges) - exchanges[::-1].index(SESSIONS) - 1 < exchanges.index("ocpp.calls")
+
+
+async def test_sessions_that_speak_at_once_are_still_told_of_in_batches(edge_alone, monkeypatch):
+    monkeypatch.setattr("gateway.announcements.BATCH_S", 3600)
+    monkeypatch.setattr("gateway.announcements.SPOKEN_BATCH_S", 0.2)
+    gateway, link = await edge_alone()
+    stations = [await plug_in(gateway, f"CP-{number}") for number in range(5)]
+    for station in stations:
+        await say(station, 2, "1", "Heartbeat", {})
+    await until(lambda: len(opened(link)) == 5)
+    assert len(announcements(link)) <= 3
+
+
+async def test_what_was_refused_just_now_is_not_told_again_with_each_call(edge_alone, monkeypatch):
+    monkeypatch.setattr("gateway.announcements.SPOKEN_BATCH_S", 0)
+    gateway, link = await edge_alone()
+    station = await plug_in(gateway)
+    await until(lambda: opened(link))
+    link.listener.refused(next(message.token for message in link.announced if message.token))
+    await say(station, 2, "1", "Heartbeat", {})
+    await until(lambda: link.calls)
+    assert opened(link) == ["CP-1"]
 
 
 def some_session(number: int) -> Session:
