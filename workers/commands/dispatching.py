@@ -251,7 +251,8 @@ class Dispatching:
             payload=command.payload,
             deadline_ms=command.deadline_ms,
             session=session,
-            again=command.again,
+            # Sent to the one session that it is for, or not at all: that session's memory of commands tells which.
+            again=command.again and command.session is None,
         )
         return Dispatch(gateway, command.number, envelope)
 

@@ -57,6 +57,13 @@ def test_what_somebody_else_may_have_dispatched_says_so_and_is_never_called_offl
     assert ended(dispatching.offer(absent, NOW)) == (OutcomeKind.UNKNOWN, Reason.REDELIVERED)
 
 
+def test_of_one_that_is_for_a_single_session_that_session_knows_whether_it_was_sent():
+    dispatching, _, _ = world("CP-1")
+    assert not dispatched(dispatching.offer(command(again=True, session="s-1"), NOW)).envelope.again
+    gone = command("c-2", again=True, session="s-0")
+    assert ended(dispatching.offer(gone, NOW)) == (OutcomeKind.UNKNOWN, Reason.REDELIVERED)
+
+
 def test_that_somebody_else_may_have_dispatched_it_is_remembered_over_our_own_dispatch():
     dispatching, _, memory = world("CP-1")
     dispatching.offer(command(again=True), NOW)
