@@ -93,9 +93,9 @@ async def test_a_session_is_told_of_before_its_first_call(edge_alone, monkeypatc
     station = await plug_in(gateway, "CP-2")
     await say(station, 2, "1", "Heartbeat", {})
     await until(lambda: link.calls)
-    exchanges = [message.exchange for message in link.published]
     assert opened(link) == ["CP-1", "CP-2"]
-    assert len(exchanges) - exchanges[::-1].index(SESSIONS) - 1 < exchanges.index("ocpp.calls")
+    told = [message for message in link.announced if message.token]
+    assert link.published.index(told[-1]) < link.published.index(link.calls[0])
 
 
 async def test_sessions_that_speak_at_once_are_still_told_of_in_batches(edge_alone, monkeypatch):
@@ -111,6 +111,7 @@ async def test_sessions_that_speak_at_once_are_still_told_of_in_batches(edge_alo
 
 async def test_what_was_refused_just_now_is_not_told_again_with_each_call(edge_alone, monkeypatch):
     monkeypatch.setattr("gateway.announcements.SPOKEN_BATCH_S", 0)
+    monkeypatch.setattr("gateway.announcements.RETRY_S", 3600)
     gateway, link = await edge_alone()
     station = await plug_in(gateway)
     await until(lambda: opened(link))
