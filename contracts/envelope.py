@@ -4,9 +4,10 @@ Each is a map `{"v": 1, "t": <type>, ...}`; unknown keys are ignored so that a n
 another `v` is refused. The identity is set by the gateway and never read from an OCPP payload.
 """
 
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import StrEnum
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
 import msgpack
 import orjson
@@ -16,6 +17,9 @@ from contracts.versions import ErrorKind, Version
 
 FORMAT_VERSION = 1
 MAX_BYTES = 4 * 1024 * 1024
+
+_pack: Callable[[Any], bytes] = msgpack.Packer().pack
+"""One for all: each has a buffer of 256 KB, which would be taken and given back with every message."""
 
 MOST_PROFILE = 3
 
@@ -34,10 +38,15 @@ class MessagePolicy(StrEnum):
     """Only signed messages that verify are taken."""
 
 
-@dataclass(frozen=True, slots=True)
 class Envelope:
-    """What all envelopes share: encoding, bounds, and the check of type and format version."""
+    """What all envelopes share: encoding, bounds, and the check of type and format version. All are dataclasses.
 
+    Those of every Call are not frozen: to set the fields of a frozen one takes four times as long.
+    """
+
+    __slots__ = ()
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     TYPE: ClassVar[str] = ""
 
     def encode(self) -> bytes:
@@ -45,7 +54,7 @@ class Envelope:
         body: dict[str, Any] = {"v": FORMAT_VERSION, "t": self.TYPE}
         for name, _, _ in _layout(type(self)):
             body[name] = getattr(self, name)
-        return cast("bytes", msgpack.packb(body))
+        return _pack(body)
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
@@ -62,15 +71,15 @@ class Envelope:
             raise EnvelopeError(f"expected an envelope of type {cls.TYPE}")
         values = {}
         for name, kinds, optional in _layout(cls):
-            if name not in content:
+            value = content.get(name, _ABSENT)
+            # The exact type: bool is an int to Python, never to us.
+            if type(value) not in kinds:
+                if value is not _ABSENT:
+                    raise EnvelopeError(f"{cls.TYPE} envelope has a {name} of the wrong type")
                 if optional:
                     continue  # an older sender does not know it yet
                 raise EnvelopeError(f"{cls.TYPE} envelope lacks {name}")
-            value = content[name]
-            # bool is an int to Python, never to us
-            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                raise EnvelopeError(f"{cls.TYPE} envelope has a {name} of the wrong type")
-            if isinstance(value, list):
+            if type(value) is list:
                 if not all(isinstance(item, str) for item in value):
                     raise EnvelopeError(f"{cls.TYPE} envelope has a {name} of the wrong type")
                 value = tuple(value)
@@ -81,6 +90,7 @@ class Envelope:
             raise EnvelopeError(f"{cls.TYPE} envelope has a value outside its enumeration") from error
 
 
+_ABSENT = object()
 _KINDS: dict[Any, tuple[type, ...]] = {
     str: (str,),
     int: (int,),
@@ -111,7 +121,7 @@ def _kinds(annotation: Any) -> tuple[type, ...]:
     return _KINDS[annotation]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallEnvelope(Envelope):
     """A charge point's Call (or OCPP 2.1 SEND) on its way to a worker. `frame` is what the charge point sent."""
 
@@ -137,7 +147,7 @@ class CallEnvelope(Envelope):
 
     def __post_init__(self) -> None:
         if type(self.version) is not Version:  # text, as it came off the wire
-            object.__setattr__(self, "version", Version(self.version))
+            self.version = Version(self.version)
 
     def payload(self) -> dict[str, Any]:
         """The decoded payload; a 1.6 `null` is an empty one. Raises EnvelopeError when the frame holds none."""
@@ -152,7 +162,44 @@ class CallEnvelope(Envelope):
         return payload
 
 
-@dataclass(frozen=True, slots=True)
+def encode_call(
+    identity: str,
+    version: Version,
+    gateway: str,
+    session: str,
+    epoch: int,
+    unique_id: str,
+    action: str,
+    frame: bytes,
+    received_ms: int,
+    violation_kind: str | None,
+    violation: str | None,
+    certificate_name: str | None,
+    signed_by: str | None,
+) -> bytes:
+    """The body of a CallEnvelope of these values, in a third of the time: gateways make one for every Call."""
+    return _pack(
+        {
+            "v": FORMAT_VERSION,
+            "t": CallEnvelope.TYPE,
+            "identity": identity,
+            "version": version,
+            "gateway": gateway,
+            "session": session,
+            "epoch": epoch,
+            "unique_id": unique_id,
+            "action": action,
+            "frame": frame,
+            "received_ms": received_ms,
+            "violation_kind": violation_kind,
+            "violation": violation,
+            "certificate_name": certificate_name,
+            "signed_by": signed_by,
+        }
+    )
+
+
+@dataclass(slots=True)
 class ReplyEnvelope(Envelope):
     """A worker's answer to a Call: a payload (JSON), or an error when `error_kind` is set."""
 
@@ -166,7 +213,7 @@ class ReplyEnvelope(Envelope):
 
     def __post_init__(self) -> None:
         if self.error_kind is not None:
-            object.__setattr__(self, "error_kind", ErrorKind(self.error_kind))
+            self.error_kind = ErrorKind(self.error_kind)
 
     @property
     def error(self) -> ErrorKind | None:

@@ -40,8 +40,8 @@ class LoggedFrame(NamedTuple):
 
 def encode_frames(gateway: str, frames: Sequence[LoggedFrame]) -> bytes:
     """The msgpack body of a batch."""
-    rows = [(*entry[:3], entry.direction.value, entry.frame) for entry in frames]
-    return cast("bytes", msgpack.packb({"v": FORMAT_VERSION, "t": FRAMES_TYPE, "gateway": gateway, "frames": rows}))
+    batch = {"v": FORMAT_VERSION, "t": FRAMES_TYPE, "gateway": gateway, "frames": list(frames)}
+    return cast("bytes", msgpack.packb(batch))
 
 
 def decode_frames(body: bytes) -> tuple[str, list[LoggedFrame]]:

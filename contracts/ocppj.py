@@ -21,7 +21,7 @@ SHORT_CALL_ERROR, ODD_DETAILS = "short_call_error", "odd_details"
 UNREADABLE_ID = "-1"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as one is made for every Call: that would take four times as long
 class Call:
     """A request. `payload` is the decoded object; `frame` the bytes it came in."""
 

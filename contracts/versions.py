@@ -10,6 +10,8 @@ class Version(StrEnum):
     V201 = "2.0.1"
     V21 = "2.1"
 
+    __hash__ = str.__hash__  # an enumeration's own runs in Python, at every look into a table by version
+
     @property
     def subprotocol(self) -> str:
         """The WebSocket subprotocol that negotiates this version."""

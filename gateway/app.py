@@ -11,6 +11,7 @@ from contracts import schemas
 from contracts.broker import BrokerLink, PrivateQueue
 from contracts.process.monitor import Monitor
 from contracts.topology import ADMISSION_CHANGED, GATEWAYS, SESSIONS
+from gateway.allocator import Trimmer, glibc
 from gateway.clock import Clock
 from gateway.drain import SETTLE_SHARE, drain
 from gateway.edge import Edge
@@ -120,10 +121,12 @@ class Gateway:
         await self.monitor.stop()
 
     async def _tick(self) -> None:
+        trimmer = Trimmer(glibc())
         while True:
             await asyncio.sleep(TICK_S)
             try:
                 self.edge.tick()
+                trimmer.tick(self.edge.clock.now(), self.edge.turnover)
             except Exception:  # noqa: BLE001 - outermost shell: a gateway without time would hang all its sockets
                 self._log.exception("tick.failed")
 

@@ -11,7 +11,7 @@ from contracts.errors import BrokerRefusedError, ContractError
 from contracts.process import logs, running
 from contracts.process import settings as process_settings
 from contracts.topology import FRAME_LOG_TOPOLOGY, TOPOLOGY
-from gateway import granting
+from gateway import allocator, granting
 from gateway.settings import GatewaySettings
 
 
@@ -37,6 +37,7 @@ def _run() -> int:
     from gateway.app import serve
 
     settings = process_settings.load(GatewaySettings)
+    allocator.set_up(allocator.glibc())
     logs.configure(settings, "ocpp-gateway")
     return running.run(lambda stop: serve(settings, stop))
 

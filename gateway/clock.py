@@ -16,10 +16,8 @@ class Clock:
         """Take the wall clock's present offset."""
         self._offset = time.time() - time.monotonic()
 
-    @staticmethod
-    def now() -> float:
-        """Monotonic seconds."""
-        return time.monotonic()
+    now = staticmethod(time.monotonic)
+    """Monotonic seconds."""
 
     def wall_ms(self, now: float) -> int:
         """Milliseconds since 1970 (UTC) of a monotonic time."""

@@ -25,9 +25,6 @@ from gateway.opening import BAD_REQUEST, Head, Opening
 from gateway.peer import Peer
 from gateway.session import Session
 
-SLICE_BYTES, DEFLATED_SLICE_BYTES = 16 * 1024, 1024
-"""Parsed at once: bounds what is pending when the session has no more room. A deflated byte may become a thousand."""
-
 
 class Connection(asyncio.Protocol):
     """A socket from its first byte to its last; `session` is set once the handshake is accepted."""
@@ -252,7 +249,7 @@ class Connection(asyncio.Protocol):
 
     def _wait_for_verdict(self) -> None:
         """Read on, within bounds, to learn whether the peer is still there when the verdict comes."""
-        if self._phase is Phase.VERDICT and len(self._held) > SLICE_BYTES:
+        if self._phase is Phase.VERDICT and len(self._held) > frames.SLICE_BYTES:
             self._pause()
 
     def begin(self) -> None:
@@ -266,11 +263,14 @@ class Connection(asyncio.Protocol):
     def _feed(self, data: bytes) -> None:
         """Parse one slice; what remains waits for the next turn of the loop: no peer may hold up the others."""
         ws = self._ws
-        if self._has_room():
+        if not self._has_room():
+            self._held = data
+        elif (text := frames.whole_text(ws, data)) is not None:  # what nearly all come as, in a tenth of the time
+            self._front.frame_read(self, len(text), whole=True)
+            self._message(text)
+        else:
             ws.receive_data(self._slice_of(data))
             self._hand_on(ws.events_received())
-        else:
-            self._held = data
         if ws.writes:
             self._flush()
         if ws.state is not OPEN and self._phase is Phase.OPEN and not self._backlog:
@@ -281,7 +281,7 @@ class Connection(asyncio.Protocol):
                 asyncio.get_running_loop().call_soon(self.resume)
 
     def _slice_of(self, data: bytes) -> bytes:
-        size = DEFLATED_SLICE_BYTES if self._ws.extensions else SLICE_BYTES
+        size = frames.DEFLATED_SLICE_BYTES if self._ws.extensions else frames.SLICE_BYTES
         if len(data) <= size:
             return data
         self._held = data[size:]

@@ -53,6 +53,8 @@ class Edge:
         self.write_buffer_bytes = settings.write_buffer_bytes
         self.compression = settings.compression
         self.draining = False
+        self.turnover = 0
+        """How many TCP connections have been opened, or have ended."""
         self.registry: Registry[Connection] = Registry()
         self.relay = Relay(
             settings.gateway_id, self, clock, window_calls=settings.window_calls, window_bytes=settings.window_bytes
@@ -134,6 +136,7 @@ class Edge:
 
     def settled(self, address: str) -> None:
         """The opening of a connection that `arrived` is over: it is a session, refused, or gone."""
+        self.turnover += 1
         self._crowd.settled("" if self._proxies.listed(address) else source_of(address))
 
     def connected(self, connection: Connection) -> None:
@@ -175,6 +178,7 @@ class Edge:
 
     def lost(self, connection: Connection) -> None:
         """The TCP connection is gone."""
+        self.turnover += 1
         self._opening_over(connection)
         self._closings.discard(connection)
         self._end_session(connection)

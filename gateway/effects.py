@@ -30,14 +30,17 @@ class Noticed(StrEnum):
     SIGNATURE_REFUSED = "signature_refused"
 
 
-@dataclass(frozen=True, slots=True)
+# The next two are made for every Call, and not frozen: to set the fields of a frozen one takes four times as long.
+
+
+@dataclass(slots=True)
 class Transmit:
     """Send this text frame to the charge point."""
 
     frame: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Relay:
     """Publish this Call (or SEND) for a worker. The number is this session's own: unique ids may repeat."""
 

@@ -1,6 +1,8 @@
 """What a gateway counts. No metric is labelled by identity: labels are bounded by the code."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
+
+from gateway.durations import Durations
 
 CONNECTIONS = Gauge("ocpp_ws_active_connections", "Open OCPP sessions.", ["version"])
 ACCEPTED = Counter("ocpp_ws_connection_accepted_total", "Handshakes accepted.", ["version"])
@@ -14,7 +16,7 @@ NOTICED = Counter("ocpp_session_noticed_total", "Things that went other than pla
 TOLERATED = Counter("ocpp_tolerated_total", "Deviations from OCPP that were borne, by the rule's name.", ["rule"])
 SIGNED = Counter("ocpp_signed_message_total", "Signed messages, and unsigned ones where none may be.", ["result"])
 CALLS = Counter("ocpp_call_relayed_total", "Calls and SENDs taken from charge points for the workers.", ["version"])
-ROUNDTRIP = Histogram(
+ROUNDTRIP = Durations(
     "ocpp_call_roundtrip_duration_seconds",
     "From a Call's arrival to its answer, as seen by the gateway.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),

@@ -13,7 +13,7 @@ import structlog
 
 from contracts import topology
 from contracts.broker import Delivery, Returned
-from contracts.envelope import CallEnvelope, ReplyEnvelope
+from contracts.envelope import ReplyEnvelope, encode_call
 from contracts.errors import EnvelopeError, LinkDownError
 from gateway import metrics
 from gateway.clock import Clock
@@ -23,6 +23,9 @@ from gateway.session import Session
 RETRY_FIRST_S = 0.2
 RETRY_MOST_S = 5.0
 LOW_WATER = 0.8
+IN_TIME = 2 / 3
+"""Of the time that a Call has left: a worker must have been given it by then. A queue in which Calls wait for all of
+their time gives workers nothing but what is about to be too late: after a power cut nobody's boot was answered."""
 REPUBLISH_BYTES = 1024 * 1024
 """Handed to the link at a time after a reconnect: a full window in one go would be in memory three times."""
 
@@ -141,21 +144,21 @@ class Relay:
         """Put a Call into the window and publish it, now or when the broker is back."""
         now = self._clock.now()
         violation = effect.violation
-        body = CallEnvelope(
-            identity=session.identity,
-            version=session.version,
-            gateway=self._gateway_id,
-            session=session.session_id,
-            epoch=session.epoch,
-            unique_id=effect.unique_id,
-            action=effect.action,
-            frame=effect.frame,
-            received_ms=self._clock.wall_ms(effect.received),
-            violation_kind=None if violation is None else violation.kind.value,
-            violation=None if violation is None else violation.description,
-            certificate_name=session.certificate_name,
-            signed_by=effect.signed_by,
-        ).encode()
+        body = encode_call(
+            session.identity,
+            session.version,
+            self._gateway_id,
+            session.session_id,
+            session.epoch,
+            effect.unique_id,
+            effect.action,
+            effect.frame,
+            self._clock.wall_ms(effect.received),
+            None if violation is None else violation.kind.value,
+            None if violation is None else violation.description,
+            session.certificate_name,
+            effect.signed_by,
+        )
         entry = InFlight(f"{session.session_id}:{effect.number}", effect, body, owner)
         self._window[entry.correlation_id] = entry
         self._bytes += len(body)
@@ -302,7 +305,7 @@ class Relay:
             return False
         expiration_ms = None
         if entry.expires:
-            expiration_ms = int((entry.deadline - now) * 1000)
+            expiration_ms = int((entry.deadline - now) * IN_TIME * 1000)
             if expiration_ms <= 0:
                 return False  # its session gives it up at the next tick
         try:

@@ -29,10 +29,17 @@ _METHOD_IDS = struct.Struct(">HH")
 _FRAME_HEAD = struct.Struct(">BHI")
 _CONTENT_HEAD = struct.Struct(">HHQH")
 _TAG = struct.Struct(">Q")
+_TAG_AND_BIT = struct.Struct(">QB")
 
 _F_CONTENT_TYPE, _F_ENCODING, _F_HEADERS, _F_MODE = 1 << 15, 1 << 14, 1 << 13, 1 << 12
 _F_PRIORITY, _F_CORRELATION, _F_REPLY_TO, _F_EXPIRATION = 1 << 11, 1 << 10, 1 << 9, 1 << 8
 _F_MESSAGE_ID, _F_TIMESTAMP, _F_TYPE = 1 << 7, 1 << 6, 1 << 5
+
+MSGPACK = "application/msgpack"
+_NOTHING = b"\xff"
+"""How no frame begins."""
+
+_MSGPACK_SHORT = bytes((len(MSGPACK),)) + MSGPACK.encode()
 
 
 @dataclass(slots=True)
@@ -96,7 +103,7 @@ class Sink(Protocol):
 class FrameReader:
     """Cuts a byte stream into frames and tells its sink; raises BrokerRefusedError on bytes that are not AMQP."""
 
-    __slots__ = ("_buffer", "_chunks", "_content", "_missing", "_sink")
+    __slots__ = ("_after", "_before", "_buffer", "_chunks", "_content", "_missing", "_names", "_sink")
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -104,6 +111,9 @@ class FrameReader:
         self._content: Delivery | Returned | None = None
         self._chunks: list[bytes] = []
         self._missing = 0
+        # The last basic.deliver around its tag, and what it named: in a row of deliveries only the tags differ.
+        self._before = self._after = _NOTHING
+        self._names = ("", "", "")
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes; the sink is called for each thing that became complete."""
@@ -122,7 +132,11 @@ class FrameReader:
             if data[stop] != 0xCE:
                 raise BrokerRefusedError("frame without its end octet")
             if kind == METHOD:
-                self._method(channel, data, position, start, stop)
+                tag_at = position + len(self._before)
+                if data.startswith(self._before, position) and data.startswith(self._after, tag_at + 9):
+                    self._delivery(data, tag_at)
+                else:
+                    self._method(channel, data, position, start, stop)
             elif kind == HEADER:
                 self._header(data, start, stop)
             elif kind == BODY:
@@ -135,16 +149,16 @@ class FrameReader:
         at = start + 4
         if class_id == _BASIC:
             if method_id == _DELIVER:
-                consumer, at = _short(data, at)
-                (tag,) = _TAG.unpack_from(data, at)
-                redelivered = data[at + 8] == 1
-                exchange, at = _short(data, at + 9)
+                consumer, tag_at = _short(data, at)
+                exchange, at = _short(data, tag_at + 9)
                 key, _ = _short(data, at)
-                self._content = Delivery(exchange, key, queue=consumer, tag=tag, redelivered=redelivered)
+                self._names = exchange, key, consumer
+                self._before, self._after = data[position:tag_at], data[tag_at + 9 : stop]
+                self._delivery(data, tag_at)
                 return
             if method_id in {_ACK, _NACK}:
-                (tag,) = _TAG.unpack_from(data, at)
-                self._sink.on_confirm(tag, data[at + 8] & 1 == 1, method_id == _ACK)
+                tag, bits = _TAG_AND_BIT.unpack_from(data, at)
+                self._sink.on_confirm(tag, bits & 1 == 1, method_id == _ACK)
                 return
             if method_id == _RETURN:
                 code = int.from_bytes(data[at : at + 2], "big")
@@ -158,6 +172,11 @@ class FrameReader:
             raise BrokerRefusedError("unreadable method frame")
         self._sink.on_method(channel, method)
 
+    def _delivery(self, data: bytes, tag_at: int) -> None:
+        exchange, key, consumer = self._names
+        tag, redelivered = _TAG_AND_BIT.unpack_from(data, tag_at)
+        self._content = Delivery(exchange, key, queue=consumer, tag=tag, redelivered=redelivered == 1)
+
     def _header(self, data: bytes, at: int, stop: int) -> None:
         content = self._content
         if content is None:
@@ -166,7 +185,11 @@ class FrameReader:
         start = at
         at += 14
         if flags & _F_CONTENT_TYPE:
-            content.content_type, at = _short(data, at)
+            if data.startswith(_MSGPACK_SHORT, at):  # nearly always
+                content.content_type = MSGPACK
+                at += len(_MSGPACK_SHORT)
+            else:
+                content.content_type, at = _short(data, at)
         if flags & _F_ENCODING:
             _, at = _short(data, at)
         if flags & _F_HEADERS:
@@ -217,11 +240,14 @@ def _short(data: bytes, at: int) -> tuple[str, int]:
     return data[at + 1 : end].decode("utf-8", "replace"), end
 
 
+_LENGTHS = tuple(bytes((length,)) for length in range(256))
+
+
 def _short_string(text: str) -> bytes:
     encoded = text.encode("utf-8")
     if len(encoded) > 255:
         raise ValueError("an AMQP short string holds at most 255 bytes")
-    return bytes((len(encoded),)) + encoded
+    return _LENGTHS[len(encoded)] + encoded
 
 
 @lru_cache(maxsize=2048)
@@ -234,6 +260,13 @@ def _publish_method(exchange: str, routing_key: str, mandatory: bool) -> bytes:
 @lru_cache(maxsize=256)
 def _cached_short(text: str) -> bytes:
     return _short_string(text)
+
+
+@lru_cache(maxsize=256)
+def _first_properties(content_type: str, persistent: bool) -> tuple[int, bytes]:
+    """Flags and values of what comes before the correlation id."""
+    mode = b"\x02" if persistent else b"\x01"
+    return (_F_CONTENT_TYPE | _F_MODE, _short_string(content_type) + mode) if content_type else (_F_MODE, mode)
 
 
 def encode_frame(kind: int, payload: bytes, channel: int = CHANNEL) -> bytes:
@@ -257,27 +290,23 @@ def encode_publish(
     content_type: str = "",
 ) -> bytes:
     """The method, header and body frames of a basic.publish; raises ValueError when a string is over 255 bytes."""
-    flags = _F_MODE
-    values = [b"\x02" if persistent else b"\x01"]
-    if content_type:
-        flags |= _F_CONTENT_TYPE
-        values.insert(0, _cached_short(content_type))
+    flags, values = _first_properties(content_type, persistent)
     if correlation_id:
         flags |= _F_CORRELATION
-        values.append(_short_string(correlation_id))
+        values += _short_string(correlation_id)
     if reply_to:
         flags |= _F_REPLY_TO
-        values.append(_cached_short(reply_to))
+        values += _cached_short(reply_to)
     if expiration_ms is not None:
         flags |= _F_EXPIRATION
-        values.append(_short_string(str(max(expiration_ms, 0))))
+        values += _short_string(str(max(expiration_ms, 0)))
     if message_id:
         flags |= _F_MESSAGE_ID
-        values.append(_short_string(message_id))
+        values += _short_string(message_id)
     if type:
         flags |= _F_TYPE
-        values.append(_cached_short(type))
-    header = _CONTENT_HEAD.pack(_BASIC, 0, len(body), flags) + b"".join(values)
+        values += _cached_short(type)
+    header = _CONTENT_HEAD.pack(_BASIC, 0, len(body), flags) + values
     return encode_content(exchange, routing_key, header, body, frame_max=frame_max, mandatory=mandatory)
 
 
@@ -286,12 +315,13 @@ def encode_content(
 ) -> bytes:
     """A basic.publish around a content header that is encoded already."""
     method = _publish_method(exchange, routing_key, mandatory)
-    head = encode_frame(HEADER, header)
-    room = frame_max - FRAME_OVERHEAD
-    if len(body) <= room:
-        return b"".join((method, head, encode_frame(BODY, body) if body else b""))
-    chunks = (encode_frame(BODY, body[at : at + room]) for at in range(0, len(body), room))
-    return b"".join((method, head, *chunks))
+    head = _FRAME_HEAD.pack(HEADER, CHANNEL, len(header))
+    size, room = len(body), frame_max - FRAME_OVERHEAD
+    if 0 < size <= room:  # in one go: the body is copied once
+        body_head = _FRAME_HEAD.pack(BODY, CHANNEL, size)
+        return b"".join((method, head, header, FRAME_END, body_head, body, FRAME_END))
+    chunks = (encode_frame(BODY, body[at : at + room]) for at in range(0, size, room))
+    return b"".join((method, head, header, FRAME_END, *chunks))
 
 
 def encode_ack(tag: int, *, multiple: bool) -> bytes:

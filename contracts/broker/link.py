@@ -27,6 +27,7 @@ from contracts.topology import TOPOLOGY, Topology
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MOST_S = 10.0
 STABLE_AFTER_S = 5.0
+_UNKNOWN = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +241,13 @@ class BrokerLink:
     # Wire's owner
 
     def wire_delivery(self, delivery: Delivery) -> None:
-        if self._wire is not None:
-            delivery.generation = self._generation
-            self._tell(self._listener.delivered, delivery)
+        if self._wire is None:
+            return
+        delivery.generation = self._generation
+        try:  # `_tell` written out, here and for a confirm: both come with every Call
+            self._listener.delivered(delivery)
+        except Exception:  # noqa: BLE001
+            self._listener_failed("delivered")
 
     def wire_return(self, returned: Returned) -> None:
         if self._wire is not None:
@@ -251,8 +256,12 @@ class BrokerLink:
     def wire_confirm(self, tag: int, multiple: bool, taken: bool) -> None:
         tell = self._listener.confirmed if taken else self._listener.refused
         if not multiple:
-            if tag in self._tokens:
-                self._tell(tell, self._tokens.pop(tag))
+            token = self._tokens.pop(tag, _UNKNOWN)
+            if token is not _UNKNOWN:
+                try:
+                    tell(token)
+                except Exception:  # noqa: BLE001
+                    self._listener_failed(tell.__name__)
             return
         for sequence in list(takewhile(lambda sequence: sequence <= tag, self._tokens)):
             self._tell(tell, self._tokens.pop(sequence))
@@ -323,7 +332,10 @@ class BrokerLink:
         try:
             callback(*arguments)
         except Exception:  # noqa: BLE001 - the outermost shell of every callback; one must not cost the others theirs
-            self._log.exception("broker.listener_failed", callback=callback.__name__)
+            self._listener_failed(callback.__name__)
+
+    def _listener_failed(self, callback: str) -> None:
+        self._log.exception("broker.listener_failed", callback=callback)
 
     def _went_down(self) -> None:
         if self._wire is None:

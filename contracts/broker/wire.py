@@ -83,6 +83,10 @@ class Wire(asyncio.Protocol):
         self._owner = owner
         self._name = name
         self._loop = asyncio.get_running_loop()
+        # What is hot goes straight to the owner.
+        self.on_delivery = owner.wire_delivery
+        self.on_return = owner.wire_return
+        self.on_confirm = owner.wire_confirm
         self._reader = codec.FrameReader(self)
         self._transport: asyncio.Transport | None = None
         self._outbox: list[bytes] = []
@@ -210,16 +214,7 @@ class Wire(asyncio.Protocol):
         self.paused = False
         self._owner.wire_flow()
 
-    # codec.Sink
-
-    def on_delivery(self, delivery: Delivery) -> None:
-        self._owner.wire_delivery(delivery)
-
-    def on_return(self, returned: Returned) -> None:
-        self._owner.wire_return(returned)
-
-    def on_confirm(self, tag: int, multiple: bool, taken: bool) -> None:
-        self._owner.wire_confirm(tag, multiple, taken)
+    # codec.Sink, with what `__init__` gives the owner
 
     def on_method(self, channel: int, method: base.Frame) -> None:
         if isinstance(method, commands.Connection.Blocked | commands.Connection.Unblocked):

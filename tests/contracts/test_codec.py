@@ -124,6 +124,27 @@ def test_what_the_broker_writes_is_read_however_it_is_cut(content: bytes, cuts: 
     assert others == [(3, True, True), (4, False, False), (1, "Channel.OpenOk")]
 
 
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["", "x", "xx"]), SHORT, st.booleans()), max_size=8))
+def test_each_delivery_has_its_own_names_whatever_the_one_before_had(
+    deliveries: list[tuple[str, str, str, bool]],
+) -> None:
+    recorder = Recorder()
+    reader = codec.FrameReader(recorder)
+    for tag, (consumer, exchange, key, redelivered) in enumerate(deliveries):
+        for value in (
+            commands.Basic.Deliver(consumer, tag, redelivered, exchange, key),
+            header.ContentHeader(0, 0, commands.Basic.Properties()),
+        ):
+            reader.feed(frame.marshal(value, codec.CHANNEL))
+    read = [
+        (one.queue, one.exchange, one.routing_key, one.redelivered)
+        for one in recorder.seen
+        if isinstance(one, Delivery)
+    ]
+    assert read == deliveries
+    assert [one.tag for one in recorder.seen if isinstance(one, Delivery)] == list(range(len(deliveries)))
+
+
 @pytest.mark.parametrize("raw", [b"\x00\x00\x00\x02\x01a", b"\x00\x00\x00\x03\x01aq"])
 def test_headers_that_cannot_be_read_count_as_no_delivery_before(raw: bytes) -> None:
     assert Delivery("", "", raw_headers=raw).delivery_count == 0

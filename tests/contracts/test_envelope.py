@@ -20,6 +20,7 @@ from contracts.envelope import (
     OutcomeEnvelope,
     OutcomeKind,
     ReplyEnvelope,
+    encode_call,
 )
 from contracts.errors import EnvelopeError
 from contracts.versions import ErrorKind, Version
@@ -43,6 +44,17 @@ SAMPLES: list[Envelope] = [
 @pytest.mark.parametrize("envelope", SAMPLES, ids=lambda envelope: type(envelope).__name__)
 def test_an_envelope_is_read_back_as_it_was(envelope: Envelope) -> None:
     assert type(envelope).decode(envelope.encode()) == envelope
+
+
+@pytest.mark.parametrize("call", [one for one in SAMPLES if isinstance(one, CallEnvelope)])
+def test_a_call_is_encoded_the_same_without_its_envelope(call: CallEnvelope) -> None:
+    assert encode_call(*(getattr(call, field.name) for field in fields(call))) == call.encode()
+
+
+def test_a_value_that_cannot_be_encoded_leaves_nothing_behind() -> None:
+    with pytest.raises(UnicodeEncodeError):
+        AdmissionQuery("CP-\ud800", "gw").encode()
+    assert CallEnvelope.decode(CALL.encode()) == CALL
 
 
 @pytest.mark.parametrize("envelope", SAMPLES, ids=lambda envelope: type(envelope).__name__)

@@ -20,7 +20,7 @@ class Hand(Clock):
         super().__init__()
         self.time = 1000.0
 
-    def now(self) -> float:  # type: ignore[override]
+    def now(self) -> float:
         return self.time
 
 
@@ -128,11 +128,11 @@ class Setting:
         return self.wire.published
 
 
-def test_a_call_is_published_mandatory_with_its_remaining_time() -> None:
+def test_a_call_is_published_mandatory_with_two_thirds_of_its_remaining_time() -> None:
     at = Setting()
     message = at.take(1)
     assert (message.exchange, message.key, message.mandatory) == ("ocpp.calls", "ocpp16.A", True)
-    assert (message.correlation_id, message.reply_to, message.expiration_ms) == ("sid:1", "q1", 30_000)
+    assert (message.correlation_id, message.reply_to, message.expiration_ms) == ("sid:1", "q1", 20_000)
     call = CallEnvelope.decode(message.body)
     assert (call.identity, call.session, call.epoch, call.gateway, call.frame) == ("CP-1", "sid", 42, "gw", b"[2]")
     assert abs(call.received_ms - at.clock.wall_ms(1000.0)) <= 1
@@ -181,7 +181,7 @@ def test_a_new_connection_gets_all_that_is_unanswered_in_order_with_the_new_repl
     again = at.reconnect()
     assert [message.correlation_id for message in again] == ["sid:1", "sid:2"]
     assert {message.reply_to for message in again} == {"q2"}
-    assert [message.expiration_ms for message in again] == [25_000, None]
+    assert [message.expiration_ms for message in again] == [16_666, None]
 
 
 def test_a_call_whose_time_is_over_is_not_published_again() -> None:

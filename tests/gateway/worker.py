@@ -20,8 +20,9 @@ Answer = Callable[[CallEnvelope], ReplyEnvelope | Awaitable[ReplyEnvelope | None
 class TinyWorker:
     """Serves all four relay services. An answer of None leaves the delivery unacked and unanswered."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, prefetch: int = 500) -> None:
         self._url = url
+        self._prefetch = prefetch
         self._connection: AbstractRobustConnection | None = None
         self.answer: Answer = lambda _: ReplyEnvelope(payload=b"{}")
         self.seen: list[CallEnvelope] = []
@@ -36,7 +37,7 @@ class TinyWorker:
         await declare(self._url, TOPOLOGY)
         self._connection = await aio_pika.connect_robust(self._url, reconnect_interval=0.3)
         self._channel = channel = await self._connection.channel(publisher_confirms=False)
-        await channel.set_qos(prefetch_count=500)
+        await channel.set_qos(prefetch_count=self._prefetch)
         for service in topology.RELAY_SERVICES:
             queue = await channel.get_queue(topology.calls_queue(service), ensure=False)
             await queue.consume(self._consume)
