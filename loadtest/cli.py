@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -11,31 +10,39 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 
+from loadtest.anchors import command as anchors
 from loadtest.charge_point import ChargePoint
 from loadtest.clock import Clock
-from loadtest.fleet import DEMO_TAGS, Fleet, Plan
+from loadtest.fleet import Fleet, Plan
 from loadtest.observer import Unobserved
+from loadtest.parsing import DEFAULT_TAGS, file_to_write, identity_template, number, tag_list, websocket_url
+from loadtest.report import command as report
+from loadtest.scenarios import command as scenarios
 from loadtest.settings import IDENTITY, Behaviour, LinkSettings
+from loadtest.sizing import command as sizing
 from loadtest.summary import Report
 from loadtest.v16 import ChargePoint16
 from loadtest.v201 import ChargePoint201
 
 PASSWORD_VARIABLE = "OCPP_LOADTEST_PASSWORD"  # noqa: S105 - a variable's name
 _BAD_ARGUMENTS = 2
-_TAG_RANGE = re.compile(r"(.*?)(\d+)\.\.(\d+)")
-_MOST_TAGS = 1_000_000
-_DEFAULT_TAGS = f"{DEMO_TAGS[0]}..{DEMO_TAGS[-1].removeprefix('DEMO-')}"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; 0 when nothing was lost, 1 when something was, 2 for bad arguments."""
+    """Run the command; 0 when nothing was lost, 1 when something was, 2 for bad arguments.
+
+    The rooms beside the simulator add commands of their own (`add_to`), whose `run` takes the arguments and gives the
+    exit code; ValueError for arguments that it cannot take.
+    """
     parser = _parser()
     arguments = parser.parse_args(argv)
     try:
+        if "run" in arguments:
+            code: int = arguments.run(arguments)
+            return code
         work = _fleet(arguments) if arguments.command == "fleet" else _one(arguments)
     except ValueError as error:
         parser.error(str(error))
@@ -61,7 +68,7 @@ def _fleet(arguments: argparse.Namespace) -> Callable[[], Coroutine[Any, Any, in
         ramp_per_s=arguments.ramp,
         source_addresses=arguments.source_addresses,
         identity_prefix=arguments.prefix,
-        id_tags=_tags(arguments.id_tags),
+        id_tags=tag_list(arguments.id_tags),
         session_s=arguments.session_seconds,
         pause_s=arguments.pause_seconds,
         seed=arguments.seed,
@@ -99,7 +106,7 @@ def _fleet(arguments: argparse.Namespace) -> Callable[[], Coroutine[Any, Any, in
 def _one(arguments: argparse.Namespace) -> Callable[[], Coroutine[Any, Any, int]]:
     kind: type[ChargePoint16 | ChargePoint201] = ChargePoint16 if arguments.version == "1.6" else ChargePoint201
     link, behaviour = _link(arguments), _behaviour(arguments)
-    tag = _tags(arguments.id_tags)[0]
+    tag = tag_list(arguments.id_tags)[0]
 
     async def work() -> int:
         printing = _Printing()
@@ -182,8 +189,8 @@ def _conclude(report: Report, path: Path | None) -> int:
 
 def _on_signals(stop: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
+    for which in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(which, stop)
 
 
 def _link(arguments: argparse.Namespace) -> LinkSettings:
@@ -231,55 +238,6 @@ def _behaviour(arguments: argparse.Namespace) -> Behaviour:
     )
 
 
-def _tags(text: str) -> tuple[str, ...]:
-    tags: tuple[str, ...] = ()
-    for part in filter(None, map(str.strip, text.split(","))):
-        span = _TAG_RANGE.fullmatch(part)
-        if span is None:
-            tags += (part,)
-            continue
-        first, last = int(span[2]), int(span[3])
-        if last - first >= _MOST_TAGS:
-            raise ValueError(f"--id-tags: {part!r} names more than {_MOST_TAGS} tags")
-        tags += tuple(f"{span[1]}{number:0{len(span[2])}d}" for number in range(first, last + 1))
-    if not tags or any(len(tag) > 20 for tag in tags):
-        raise ValueError("--id-tags: at least one, each of at most 20 characters")
-    return tags
-
-
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"ws", "wss"} or not parts.hostname:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a ws:// or wss:// address")
-    return text
-
-
-def _template(text: str) -> str:
-    if IDENTITY not in text:
-        raise argparse.ArgumentTypeError(f"{text!r} has no {IDENTITY} in it")
-    return text
-
-
-def _file_to_write(text: str) -> Path:
-    path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():  # said now, not when the run is over and its ledger lost
-        raise argparse.ArgumentTypeError(f"{text!r} is not a file in a folder that exists")
-    return path
-
-
-def _number(least: float, most: float, kind: type[float | int] = float) -> Callable[[str], float | int]:
-    def parse(text: str) -> float | int:
-        try:
-            value = kind(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text} is not from {least:g} to {most:g}")
-        return value
-
-    return parse
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ocpp-loadtest", description="Simulated charge points for an OCPP server.",
@@ -288,51 +246,64 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     fleet = commands.add_parser("fleet", help="many charge points, many sessions")
     one = commands.add_parser("one", help="one charge point, one transaction, every frame printed")
-    duration = _number(0.001, 10_000_000)
+    duration = number(0.001, 10_000_000)
     for command, session_s, speed in ((fleet, 3600, 1), (one, 600, 60)):
         add = command.add_argument
-        add("--url", required=True, type=_url, help="the endpoint without identity, as ws://127.0.0.1:9000/ocpp")
-        add("--secure-url", type=_url, help="the wss:// endpoint, for when a security profile 2 or 3 is demanded")
+        add(
+            "--url",
+            required=True,
+            type=websocket_url,
+            help="the endpoint without identity, as ws://127.0.0.1:9000/ocpp",
+        )
+        add(
+            "--secure-url",
+            type=websocket_url,
+            help="the wss:// endpoint, for when a security profile 2 or 3 is demanded",
+        )
         add("--profile", type=int, choices=range(4), help="security profile to begin with (the highest possible)")
         add("--password", help=f"Basic password of all; {PASSWORD_VARIABLE} and --password-file do not show in `ps`")
         add("--password-file", type=Path, metavar="FILE", help="holds it; bytes as they are but for the last newline")
-        add("--password-template", type=_template, help='own passwords, as "key-{identity}-0123456789"')
+        add("--password-template", type=identity_template, help='own passwords, as "key-{identity}-0123456789"')
         add("--ca-file", metavar="FILE", help="trust roots for the server's certificate (the system's)")
         add("--cert", metavar="FILE", help="client certificate chain, for profile 3; may have {identity} in its name")
         add("--key", metavar="FILE", help="its key, if it is not in the same file")
-        add("--id-tags", default=_DEFAULT_TAGS, help="comma-separated, with ranges (default %(default)s)")
-        add("--speed", type=_number(0.01, 100_000), default=speed, help="session seconds per second (%(default)s)")
+        add("--id-tags", default=DEFAULT_TAGS, help="comma-separated, with ranges (default %(default)s)")
+        add("--speed", type=number(0.01, 100_000), default=speed, help="session seconds per second (%(default)s)")
         add("--session-seconds", type=duration, default=session_s, help="about how long a car charges (%(default)s)")
-        add("--sample-seconds", type=_number(0, 86_400, int), default=60, help="between meter samples (%(default)s)")
+        add("--sample-seconds", type=number(0, 86_400, int), default=60, help="between meter samples (%(default)s)")
         add("--seconds", type=duration, help="end after so many real seconds")
-        add("--grace-seconds", type=_number(0, 3600), default=30, help="to finish sessions at the end (%(default)s)")
-        add("--connectors", type=_number(1, 32, int), default=1, help="of each charge point (%(default)s)")
-        add("--attempts", type=_number(1, 1000, int), default=3, help="for a refused message (%(default)s)")
-        add("--retry-seconds", type=_number(0, 3600, int), default=10, help="times the attempt: the wait (%(default)s)")
+        add("--grace-seconds", type=number(0, 3600), default=30, help="to finish sessions at the end (%(default)s)")
+        add("--connectors", type=number(1, 32, int), default=1, help="of each charge point (%(default)s)")
+        add("--attempts", type=number(1, 1000, int), default=3, help="for a refused message (%(default)s)")
+        add("--retry-seconds", type=number(0, 3600, int), default=10, help="times the attempt: the wait (%(default)s)")
         add("--timeouts-count", action="store_true", help="a timeout uses up an attempt too")
-        add("--call-timeout-seconds", type=_number(0.01, 3600), default=30, help="(default %(default)s)")
-        add("--ping-seconds", type=_number(0, 3600), default=60, help="between pings; 0 sends none (%(default)s)")
+        add("--call-timeout-seconds", type=number(0.01, 3600), default=30, help="(default %(default)s)")
+        add("--ping-seconds", type=number(0, 3600), default=60, help="between pings; 0 sends none (%(default)s)")
         add("--message-ids", choices=("uuid", "counter"), default="uuid", help="counter begins at 1 on each connection")
         add("--no-validate", action="store_true", help="do not check the server's payloads (saves 170 us a frame)")
-        add("--seed", type=_number(0, 2**63, int), default=1, help="the same seed gives the same cars (%(default)s)")
-        add("--json", type=_file_to_write, metavar="FILE", help="write the ledger of all charge points there")
-    fleet.add_argument("--count", type=_number(1, 200_000, int), default=10, help="charge points (%(default)s)")
+        add("--seed", type=number(0, 2**63, int), default=1, help="the same seed gives the same cars (%(default)s)")
+        add("--json", type=file_to_write, metavar="FILE", help="write the ledger of all charge points there")
+    fleet.add_argument("--count", type=number(1, 200_000, int), default=10, help="charge points (%(default)s)")
     fleet.add_argument(
-        "--share-201", type=_number(0, 1), default=0.0, help="part that speaks 2.0.1, 0 to 1 (%(default)s)"
+        "--share-201", type=number(0, 1), default=0.0, help="part that speaks 2.0.1, 0 to 1 (%(default)s)"
     )
-    fleet.add_argument("--ramp", type=_number(0.01, 100_000), default=50, help="starts a second (%(default)s)")
-    fleet.add_argument("--pause-seconds", type=_number(0, 1_000_000), default=300, help="between sessions")
-    fleet.add_argument("--until-transactions", type=_number(1, 10**9, int), help="end when so many are completed")
-    fleet.add_argument("--source-addresses", type=_number(0, 250, int), default=0, help="use 127.0.0.2 and on, so many")
+    fleet.add_argument("--ramp", type=number(0.01, 100_000), default=50, help="starts a second (%(default)s)")
+    fleet.add_argument("--pause-seconds", type=number(0, 1_000_000), default=300, help="between sessions")
+    fleet.add_argument("--until-transactions", type=number(1, 10**9, int), help="end when so many are completed")
+    fleet.add_argument("--source-addresses", type=number(0, 250, int), default=0, help="use 127.0.0.2 and on, so many")
     fleet.add_argument(
-        "--fault-probability", type=_number(0, 1), default=0.0, help="0 to 1, of each session (%(default)s)"
+        "--fault-probability", type=number(0, 1), default=0.0, help="0 to 1, of each session (%(default)s)"
     )
     fleet.add_argument("--prefix", default="SIM", help="of the identities (%(default)s)")
-    fleet.add_argument("--metrics-port", type=_number(0, 65535, int), help="serve /metrics there; 0 takes a free port")
+    fleet.add_argument("--metrics-port", type=number(0, 65535, int), help="serve /metrics there; 0 takes a free port")
     fleet.add_argument("--metrics-address", default="127.0.0.1", help="(default %(default)s)")
-    fleet.add_argument("--progress-seconds", type=_number(0, 3600), default=10, help="0 prints none (%(default)s)")
+    fleet.add_argument("--progress-seconds", type=number(0, 3600), default=10, help="0 prints none (%(default)s)")
     one.add_argument("--version", choices=("1.6", "2.0.1"), default="1.6", help="(default %(default)s)")
     one.add_argument("--identity", default="SIM-ONE", help="(default %(default)s)")
+    anchors.add_to(commands)
+    report.add_to(commands)
+    scenarios.add_to(commands)
+    sizing.add_to(commands)
     return parser
 
 

@@ -2,11 +2,20 @@
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 _FIRST_S = 0.0001
 _STEP = 1.05  # a percentile is at most 5 % off
 _MOST = 300  # 0.1 ms to 225 s; anything slower shares the last bucket
+_PER_FOLD = 1 / math.log(_STEP)
+
+
+def bucket_of(seconds: float) -> int:
+    """The number of the bucket that a duration falls into."""
+    if seconds <= _FIRST_S:
+        return 0
+    return min(_MOST, math.ceil(math.log(seconds / _FIRST_S) * _PER_FOLD))
 
 
 @dataclass(slots=True)
@@ -18,10 +27,20 @@ class RoundTrips:
     total_s: float = 0.0
     longest_s: float = 0.0
 
+    @classmethod
+    def of(cls, buckets: Mapping[int, int]) -> "RoundTrips":
+        """From buckets alone: sum and maximum are then upper bounds."""
+        counts = Counter({bucket: count for bucket, count in buckets.items() if count})
+        return cls(
+            buckets=counts,
+            count=counts.total(),
+            total_s=sum(count * _FIRST_S * _STEP**bucket for bucket, count in counts.items()),
+            longest_s=_FIRST_S * _STEP ** max(counts) if counts else 0.0,
+        )
+
     def add(self, seconds: float) -> None:
         """Count one duration."""
-        index = 0 if seconds <= _FIRST_S else min(_MOST, math.ceil(math.log(seconds / _FIRST_S, _STEP)))
-        self.buckets[index] += 1
+        self.buckets[bucket_of(seconds)] += 1
         self.count += 1
         self.total_s += seconds
         self.longest_s = max(self.longest_s, seconds)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prometheus_client.metrics import MetricWrapperBase
 
+from gateway.durations import Durations
 from gateway.journal import LOGGED
 
 ROOT = Path(__file__).parents[1]
@@ -43,10 +44,11 @@ def page() -> str:
 
 def _metrics(module: str) -> Iterator[tuple[str, ...]]:
     for metric in vars(importlib.import_module(module)).values():
-        if isinstance(metric, MetricWrapperBase):
-            (family,) = metric.describe()
+        if isinstance(metric, MetricWrapperBase | Durations):
+            (family,) = metric.describe() if isinstance(metric, MetricWrapperBase) else metric.collect()
             suffix = "_total" if family.type == "counter" else ""
-            labels = ", ".join(f"`{name}`" for name in metric._labelnames)  # noqa: SLF001 - there is no public way
+            named = getattr(metric, "_labelnames", ())  # there is no public way
+            labels = ", ".join(f"`{name}`" for name in named)
             yield f"`{family.name}{suffix}`", family.type, labels, family.documentation
 
 

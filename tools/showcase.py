@@ -16,13 +16,13 @@ from rich.console import Console
 from rich.constrain import Constrain
 from rich.live import Live
 
-from tools import scrape
+from loadtest import scraping
+from loadtest.scraping import Reading
 from tools.nodes import KillableBroker, NodeFailed, NodeUnavailable, broker_for
 from tools.nodes.given import GivenBroker
 from tools.nodes.guarded import GuardedProcess, end_of
 from tools.nodes.management import ManagementApi
 from tools.nodes.ports import free_ports
-from tools.scrape import Reading
 from tools.showcase_page import Figures, Places, WorkerLine, announce, line, render
 from tools.stack import ROOT, SERVICES, Stack
 from tools.supervisor import Supervisor
@@ -139,20 +139,21 @@ class Showcase:
         """Measure everything once."""
         urls = {name: worker.monitor_url for name, worker in self.stack.workers.items()}
         urls |= {"gateway": self.stack.gateways[0].monitor_url, "fleet": f"http://127.0.0.1:{self._fleet_port}"}
-        now = {name: await asyncio.to_thread(scrape.read, f"{url}/metrics") for name, url in urls.items()}
+        now = {name: await asyncio.to_thread(scraping.read, f"{url}/metrics") for name, url in urls.items()}
         before = {name: self._before.get(name, Reading()) for name in now}
         self._before = now
         depths = await asyncio.to_thread(self._depths)
         stored = await self._stored_since_start(store)
         p50, p99 = (
-            scrape.quantile(before["fleet"], now["fleet"], "ocpp_sim_roundtrip_seconds", share) for share in (0.5, 0.99)
+            scraping.quantile(before["fleet"], now["fleet"], "ocpp_sim_roundtrip_seconds", share)
+            for share in (0.5, 0.99)
         )
         return Figures(
             seconds=time.monotonic() - self._began,
             charge_points={state: int(n) for state, n in now["fleet"].by("ocpp_sim_charge_points", "state").items()},
             sessions=int(now["gateway"].total("ocpp_ws_active_connections")),
-            frames_in_per_s=scrape.rate(before["gateway"], now["gateway"], "ocpp_message_received_total"),
-            frames_out_per_s=scrape.rate(before["gateway"], now["gateway"], "ocpp_message_sent_total"),
+            frames_in_per_s=scraping.rate(before["gateway"], now["gateway"], "ocpp_message_received_total"),
+            frames_out_per_s=scraping.rate(before["gateway"], now["gateway"], "ocpp_message_sent_total"),
             roundtrip_p50_ms=None if p50 is None else p50 * 1000,
             roundtrip_p99_ms=None if p99 is None else p99 * 1000,
             active=stored.active,
@@ -166,7 +167,7 @@ class Showcase:
         handled = now.by("ocpp_worker_calls_handled_total", "outcome")
         total = int(sum(handled.values()))
         return WorkerLine(
-            name, scrape.rate(before, now, "ocpp_worker_calls_handled_total"), total, depth,
+            name, scraping.rate(before, now, "ocpp_worker_calls_handled_total"), total, depth,
             total - int(handled.get("answered", 0)),
         )  # fmt: skip
 

@@ -83,7 +83,11 @@ class OwnProcess:
 
     def terminate(self) -> None:
         """Ask it to end, as a platform does."""
-        self._running().signal_leader(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it this signal."""
+        self._running().signal_leader(number)
 
     def kill(self) -> None:
         """End it as a crash does."""
@@ -132,8 +136,13 @@ class Stack:
         replicas: Mapping[str, int] | None = None,
         settings: Mapping[str, str] | None = None,
         own_settings: Mapping[str, Mapping[str, str]] | None = None,
+        admission: Mapping[str, str] = SIMULATED,
     ) -> None:
-        """`settings` are for all, `own_settings` for one service (or `gateway`) each."""
+        """`settings` are for all, `own_settings` for one service (or `gateway`, or one `gateway-0`) each.
+
+        `admission` is what gateways begin with; nothing: the limits of production.
+        """
+        self._admission = admission
         self._environment = {"AMQP_URL": amqp_url, "DATABASE_URL": database_url, **(settings or {})}
         self._own = own_settings or {}
         self._logs = logs
@@ -192,11 +201,13 @@ class Stack:
         return OwnProcess(name, ["workers", service], environment, self._logs / f"{name}.log")
 
     def _gateway(self, number: int, port: int) -> OwnProcess:
+        name = f"gateway-{number}"
         environment = {
-            **SIMULATED,
+            **self._admission,
             **self._environment,
             **self._own.get("gateway", {}),
+            **self._own.get(name, {}),
             "OCPP_GATEWAY_LISTEN_HOST": "127.0.0.1",
             "OCPP_GATEWAY_LISTEN_PORT": str(port),
         }
-        return OwnProcess(f"gateway-{number}", ["gateway", "run"], environment, self._logs / f"gateway-{number}.log")
+        return OwnProcess(name, ["gateway", "run"], environment, self._logs / f"{name}.log")

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.asyncio.server import serve
 
-from loadtest.cli import _tags, main
+from loadtest.cli import main
 from loadtest.fleet import Fleet, Plan, tags_of
+from loadtest.parsing import tag_list
 from loadtest.settings import Behaviour, LinkSettings
 from tests.loadtest.csms import Csms
 
@@ -149,7 +150,7 @@ def test_connectors_share_a_tag_only_when_there_are_too_few(slots, count):
 
 
 def test_a_range_of_tags_keeps_its_digits():
-    assert _tags("A, DEMO-0008..0011") == ("A", "DEMO-0008", "DEMO-0009", "DEMO-0010", "DEMO-0011")
+    assert tag_list("A, DEMO-0008..0011") == ("A", "DEMO-0008", "DEMO-0009", "DEMO-0010", "DEMO-0011")
 
 
 async def command(*arguments: str) -> asyncio.subprocess.Process:

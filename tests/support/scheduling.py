@@ -4,7 +4,13 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 # In this order: what takes longest must not begin when the other processes have nothing left to do.
-_FIRST = ("tests/system/", "tests/conformance/", "tests/workers/runtime/test_cli.py", "tests/workers/commands/")
+_FIRST = (
+    "tests/system/",
+    "tests/loadtest/scenarios/",
+    "tests/conformance/",
+    "tests/workers/runtime/test_cli.py",
+    "tests/workers/commands/",
+)
 _LIVE = ("sqlite", "postgresql")
 
 
@@ -26,6 +32,8 @@ def group_of(nodeid: str) -> str:
         for live in _LIVE:
             if live in words:
                 return f"live {live}"
+    if path.startswith("tests/loadtest/scenarios/") and path.endswith("scenarios.py"):
+        return "load system"
     return path
 
 

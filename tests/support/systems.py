@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools import scrape
+from loadtest import scraping
 from tools.nodes.guarded import GuardedProcess, end_of
 from tools.nodes.ports import free_ports
 from tools.stack import ROOT, Stack
@@ -69,7 +69,7 @@ class FleetProcess:
         self._process = GuardedProcess(command, env=dict(os.environ), log=self._log, cwd=ROOT)
 
     def figure(self, name: str, **labels: str) -> float:
-        return scrape.read(f"http://127.0.0.1:{self._port}/metrics").total(name, **labels)
+        return scraping.read(f"http://127.0.0.1:{self._port}/metrics").total(name, **labels)
 
     def charging(self) -> int:
         return int(self.figure("ocpp_sim_charge_points", state="charging"))

@@ -17,8 +17,8 @@ from tools.stack import ROOT, OwnProcess, Stack
 pytestmark = pytest.mark.system
 
 LOG = ROOT / ".dev" / "command-chaos.jsonl"
-COMMANDS = int(os.environ.get("CHAOS_COMMANDS", "600"))
-CHARGE_POINTS = int(os.environ.get("CHAOS_CHARGE_POINTS", "60"))
+COMMANDS = int(os.environ.get("CHAOS_COMMANDS", "320"))
+CHARGE_POINTS = int(os.environ.get("CHAOS_CHARGE_POINTS", "40"))
 PAUSE_S = float(os.environ.get("CHAOS_PAUSE_SECONDS", "1.5"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 

@@ -15,7 +15,7 @@ from workers.store.engine import Store
 
 pytestmark = pytest.mark.system
 
-CHARGE_POINTS = int(os.environ.get("CRASH_CHARGE_POINTS", "120"))
+CHARGE_POINTS = int(os.environ.get("CRASH_CHARGE_POINTS", "60"))
 IN_TRANSACTION = CHARGE_POINTS * 5 // 6
 """So many at the same moment when the fault comes; the fleet is larger, since some are between two sessions."""
 # Sessions of 7.5 to 22.5 s of real time with a sample every 1.5 s; a third of the fleet speaks 2.0.1.

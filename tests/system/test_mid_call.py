@@ -10,8 +10,8 @@ from sqlalchemy import select
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+from loadtest import scraping
 from tests.support.systems import running_stack, until
-from tools import scrape
 from tools.stack import OwnProcess
 from workers.store.engine import Store
 from workers.store.tables import transactions
@@ -22,7 +22,7 @@ START = {"connectorId": 1, "idTag": "DEMO-0001", "meterStart": 1000, "timestamp"
 
 
 def in_hand(worker: OwnProcess) -> float:
-    return scrape.read(f"{worker.monitor_url}/metrics").total("ocpp_worker_calls_waiting")
+    return scraping.read(f"{worker.monitor_url}/metrics").total("ocpp_worker_calls_waiting")
 
 
 async def test_a_worker_killed_in_mid_call_is_replaced_and_the_effect_is_there_once(

@@ -10,7 +10,7 @@ from tools.nodes import KillableBroker
 
 pytestmark = pytest.mark.system
 
-SESSIONS = 500
+SESSIONS = 200
 
 
 def test_all_sessions_of_a_killed_gateway_are_commandable_again_and_the_broker_holds_no_more_objects(

@@ -21,7 +21,7 @@ from workers.store.tables import meter_samples
 
 pytestmark = pytest.mark.system
 
-CLIENTS = 100
+CLIENTS = 60
 WARM_UP = 10
 GRACE_S = 20
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import scrape
+from loadtest import scraping
 from tools.stack import OwnProcess, Stack
 
 ANSWERS = {"/readyz": b'{"checks": {"broker": "ok"}}', "/metrics": b"calls_total 3\n"}
@@ -43,7 +43,7 @@ def test_probes_and_metrics_are_read_past_the_proxy_that_the_environment_names(m
     process = OwnProcess("any", ["any"], {}, tmp_path / "any.log")
     with monitor_on(process.monitor_port):
         assert process.readiness() == (200, {"broker": "ok"})
-        assert scrape.read(f"{process.monitor_url}/metrics").total("calls_total") == 3
+        assert scraping.read(f"{process.monitor_url}/metrics").total("calls_total") == 3
 
 
 def test_a_worker_command_inherits_no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

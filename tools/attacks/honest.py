@@ -11,17 +11,14 @@ import signal
 import sys
 import time
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 import uvloop
 
+from loadtest.crowd.socket import Endpoint, Refused, Socket, basic, connect
 from tools.attacks.target import HONEST_ADDRESSES, password_of
-from tools.attacks.wire import basic, request
-from tools.bench.sockets import TEXT, Socket
 
 RAMP_PER_S = 200
 RETRY_S = 1.0
@@ -47,18 +44,15 @@ class Log:
     unanswered: int = 0
 
 
-class ChargePoint(Socket):
+class ChargePoint:
     """One honest charge point."""
 
-    def __init__(self, identity: str, path: str, log: Log, every_s: float) -> None:
-        shown = basic(identity, password_of(identity))
-        super().__init__(request(f"{path}/{identity}", authorization=shown), self._came, self._went)
+    def __init__(self, identity: str, log: Log, every_s: float) -> None:
         self.identity = identity
-        self.connected = asyncio.Event()
-        self.gone = asyncio.Event()
         self.leaving = False
         self._log = log
         self._every_s = every_s
+        self._socket: Socket | None = None
         self._number = 0
         self._due = 0.0
         self._waiting: str | None = None
@@ -70,13 +64,13 @@ class ChargePoint(Socket):
         self._due = begin_at
         while not self.leaving:
             await asyncio.sleep(max(0.0, self._due - time.monotonic()))
-            if self.leaving or self.transport is None:
+            if self.leaving or self._socket is None:
                 return
             self._number += 1
             self._waiting = f"{self.identity}-{self._number}"
             action, body = _BODIES[self._number % 2]
             self._idle.clear()
-            self._send(TEXT, orjson.dumps([2, self._waiting, action, body]))
+            self._socket.send(orjson.dumps([2, self._waiting, action, body]))
             await self._idle.wait()
             self._due += self._every_s
 
@@ -88,13 +82,18 @@ class ChargePoint(Socket):
     def waits(self) -> bool:
         return self._waiting is not None
 
-    def _frame(self, opcode: int, payload: bytes) -> None:
-        if opcode != TEXT:
-            super()._frame(opcode, payload)
-            return
+    def leave(self) -> None:
+        """Be gone at once."""
+        if self._socket is not None:
+            self._socket.drop()
+
+    def opened(self, socket: Socket) -> None:
+        self._socket = socket
+
+    def text(self, payload: bytes) -> None:
         message = orjson.loads(payload)
-        if message[0] == 2:
-            super()._frame(opcode, payload)
+        if message[0] == 2 and self._socket is not None:
+            self._socket.send(orjson.dumps([3, message[1], {"status": "Accepted"}]))
         elif message[1] == self._waiting:
             now = time.monotonic()
             self._log.round_trips.append((self._due, now - self._due))
@@ -103,14 +102,11 @@ class ChargePoint(Socket):
             self._waiting = None
             self._idle.set()
 
-    def _came(self) -> None:
-        self.connected.set()
-
-    def _went(self) -> None:
-        now = time.monotonic()
-        self.gone.set()
-        if self.connected.is_set() and not self.leaving:
-            self._log.dropped.append((now, self.identity))
+    def ended(self, code: int) -> None:
+        del code
+        self._socket = None
+        if not self.leaving:
+            self._log.dropped.append((time.monotonic(), self.identity))
         self._idle.set()
 
 
@@ -146,32 +142,25 @@ async def live(url: str, identities: list[str], every_s: float, folder: Path) ->
         task.cancel()
     await asyncio.gather(*working, return_exceptions=True)
     for point in points:
-        if point.transport is not None:
-            point.transport.abort()
+        point.leave()
     (folder / "log.json").write_text(json.dumps(asdict(log)))
 
 
 async def _come_in(url: str, identity: str, source: str, log: Log, every_s: float) -> ChargePoint | None:
     """Connect, again where the gateway says that it is busy; None when it does so for a minute."""
-    loop, parts = asyncio.get_running_loop(), urlsplit(url)
     until = time.monotonic() + COME_IN_S
     while time.monotonic() < until:
-        point = ChargePoint(identity, parts.path, log, every_s)
-        await loop.create_connection(
-            partial(_same, point), parts.hostname or "", parts.port or 0, local_addr=(source, 0)
-        )
-        ends = [loop.create_task(point.connected.wait()), loop.create_task(point.gone.wait())]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        for end in ends:
-            end.cancel()
-        if point.connected.is_set():
+        point = ChargePoint(identity, log, every_s)
+        try:
+            await connect(
+                Endpoint.of(url), identity, point,
+                authorization=basic(identity, password_of(identity)), source_address=source,
+            )  # fmt: skip
+        except Refused:
+            await asyncio.sleep(RETRY_S)
+        else:
             return point
-        await asyncio.sleep(RETRY_S)
     return None
-
-
-def _same(point: ChargePoint) -> ChargePoint:
-    return point
 
 
 def main() -> int:

@@ -2,10 +2,11 @@
 
 import asyncio
 
+from loadtest.crowd.socket import basic
 from tools.attacks.outcome import ADMITTED, BUSY, CUT, Attack, Outcome
 from tools.attacks.pace import swarm
 from tools.attacks.target import ATTACKERS, HONEST_ADDRESSES, Effort, Target
-from tools.attacks.wire import Refused, ask, basic, drop, request, session
+from tools.attacks.wire import Refused, ask, drop, request, session
 
 _PER_S = 200
 _TRIES = 10

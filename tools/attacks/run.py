@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import uvloop
 
-from tools import scrape
+from loadtest import scraping
 from tools.attacks import handshakes, passwords, records, sessions
 from tools.attacks.honest import Log
 from tools.attacks.outcome import Attack, Outcome
@@ -128,14 +128,14 @@ async def _phases(
     phases = [quiet]
     for attack in attacks:
         phase = Phase(attack.name)
-        before = await asyncio.to_thread(scrape.read, f"{system.gateway.monitor_url}/metrics")
+        before = await asyncio.to_thread(scraping.read, f"{system.gateway.monitor_url}/metrics")
         async with _watched(system, phase):
             try:
                 phase.outcome = await attack.run(system.target, effort)
             except Exception as failure:  # noqa: BLE001 - the other attacks are to be seen too
                 phase.mistakes.append(f"could not be carried out: {failure!r}")
         await asyncio.sleep(rest_s)
-        after = await asyncio.to_thread(scrape.read, f"{system.gateway.monitor_url}/metrics")
+        after = await asyncio.to_thread(scraping.read, f"{system.gateway.monitor_url}/metrics")
         if not after.samples:
             phase.mistakes.append("the gateway tells no metrics any more")
         counted = _grown(before, after, "ocpp_ws_connection_rejected_total", "reason")
@@ -146,7 +146,7 @@ async def _phases(
     return phases
 
 
-def _grown(before: scrape.Reading, after: scrape.Reading, name: str, label: str) -> dict[str, float]:
+def _grown(before: scraping.Reading, after: scraping.Reading, name: str, label: str) -> dict[str, float]:
     old, new = before.by(name, label), after.by(name, label)
     return {value: count - old.get(value, 0.0) for value, count in new.items() if count > old.get(value, 0.0)}
 

@@ -3,8 +3,9 @@
 import asyncio
 import ssl
 import struct
-from base64 import b64encode
 
+from loadtest.crowd import socket
+from loadtest.crowd.socket import basic
 from tools.attacks.outcome import CLOSED, OPEN, RESET, SILENT
 from tools.attacks.target import Target
 
@@ -25,21 +26,8 @@ def request(
     path: str, *, subprotocol: str = "ocpp1.6", authorization: str | None = None, extensions: str | None = None
 ) -> bytes:
     """A request to upgrade."""
-    lines = [
-        f"GET {path} HTTP/1.1", "Host: attacked", "Upgrade: websocket", "Connection: Upgrade",
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version: 13",
-        f"Sec-WebSocket-Protocol: {subprotocol}",
-    ]  # fmt: skip
-    if authorization is not None:
-        lines.append(f"Authorization: {authorization}")
-    if extensions is not None:
-        lines.append(f"Sec-WebSocket-Extensions: {extensions}")
-    return "\r\n".join((*lines, "", "")).encode()
-
-
-def basic(identity: str, password: bytes) -> str:
-    """The value of an Authorization header."""
-    return f"Basic {b64encode(identity.encode() + b':' + password).decode()}"
+    plain = socket.request(path, host="attacked", subprotocol=subprotocol, authorization=authorization)
+    return plain if extensions is None else plain[:-2] + f"Sec-WebSocket-Extensions: {extensions}\r\n\r\n".encode()
 
 
 def frame(opcode: int, payload: bytes, *, fin: bool = True, rsv1: bool = False, size: int | None = None) -> bytes:

@@ -4,7 +4,8 @@ from types import ModuleType
 from typing import Any, cast
 
 from contracts.versions import Version
-from tools.attacks.wire import CONTINUATION, PING, TEXT, basic, frame, request
+from loadtest.crowd.socket import basic
+from tools.attacks.wire import CONTINUATION, PING, TEXT, frame, request
 
 _VERSIONS = tuple(Version)
 _ENDPOINT = "/ocpp"

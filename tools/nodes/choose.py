@@ -11,7 +11,7 @@ from tools.nodes.postgres import PrivatePostgres
 from tools.nodes.rabbitmq import PrivateRabbit
 
 
-def broker_for(data_dir: Path) -> GivenBroker | KillableBroker:
+def broker_for(data_dir: Path, *, for_load: bool = False) -> GivenBroker | KillableBroker:
     """Return the broker to use, not started: that of AMQP_URL (and AMQP_MANAGEMENT_URL), else one of our own.
 
     Raises NodeUnavailable, in words for the user, if there is neither.
@@ -19,11 +19,11 @@ def broker_for(data_dir: Path) -> GivenBroker | KillableBroker:
     given = os.environ.get("AMQP_URL")
     if given:
         return GivenBroker(given, os.environ.get("AMQP_MANAGEMENT_URL") or None)
-    return own_broker_for(data_dir)
+    return own_broker_for(data_dir, for_load=for_load)
 
 
-def own_broker_for(data_dir: Path) -> KillableBroker:
-    """Return a broker of our own, which may be killed, whatever AMQP_URL says."""
+def own_broker_for(data_dir: Path, *, for_load: bool = False) -> KillableBroker:
+    """Return a broker of our own, which may be killed, whatever AMQP_URL says; `for_load`: see PrivateRabbit."""
     try:
         binaries.rabbitmq_server()
         binaries.epmd()
@@ -31,7 +31,7 @@ def own_broker_for(data_dir: Path) -> KillableBroker:
         if docker_answers():
             return DockerRabbit(data_dir)
         raise _with_docker(unavailable) from None
-    return PrivateRabbit(data_dir)
+    return PrivateRabbit(data_dir, for_load=for_load)
 
 
 def database_for(data_dir: Path) -> GivenDatabase | KillableDatabase:

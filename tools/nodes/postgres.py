@@ -54,6 +54,11 @@ class PrivatePostgres:
         return with_database(self._admin_url, "ocpp")
 
     @property
+    def pid(self) -> int | None:
+        """Of the server's first process, while there is one."""
+        return None if self._server is None else self._server.pid
+
+    @property
     def running(self) -> bool:
         """Whether the server's process is alive."""
         return self._server is not None and self._server.alive

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg
 
 from tools.nodes.faces import NodeFailed
 

@@ -1,0 +1,1 @@
+"""From measured constants to the replicas, the memory, the broker and the database of an installation."""
