@@ -9,6 +9,10 @@ class StoreUnavailableError(WorkerError):
     """The database is away, locked, or broke a deadlock: the same transaction may succeed later."""
 
 
+class TransactionAbortedError(WorkerError):
+    """Somebody went on after a statement of the transaction had failed: nothing of it is stored."""
+
+
 class SchemaNotAtHeadError(WorkerError):
     """The database's tables are not those of this version; `ocpp-worker migrate` brings them there."""
 

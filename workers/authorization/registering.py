@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from contracts.events import ChargePointBooted
 from contracts.process.settings import Registration
@@ -27,6 +28,8 @@ class Registering:
     def __init__(self, settings: WorkerSettings, chance: Callable[[], float] = random.random) -> None:
         self._settings = settings
         self._chance = chance
+        self._told_at: datetime | None = None
+        self._time = Answer()
 
     async def boot(self, call: IncomingCall, store: StoreTransaction) -> Reply:
         """Decide by the rules, store what was told, push the initial configuration once accepted."""
@@ -66,7 +69,9 @@ class Registering:
     async def heartbeat(self, call: IncomingCall, store: StoreTransaction) -> Reply:
         """The time, by which charge points set their clocks."""
         registration.record_heartbeat(store, call.identity, call.received_at)
-        return Answer({"currentTime": write_time(call.handled_at)})
+        if self._told_at is not call.handled_at:  # the same for all Calls of a batch
+            self._told_at, self._time = call.handled_at, Answer({"currentTime": write_time(call.handled_at)})
+        return self._time
 
 
 def _tell(call: IncomingCall, facts: Mapping[str, str | None], registered: str, store: StoreTransaction) -> None:

@@ -18,11 +18,11 @@ import structlog
 
 from contracts import bodies, topology
 from contracts.bodies import ContentType
-from contracts.errors import LinkDownError
 from contracts.events import Event, event_key
 from workers import metrics
 from workers.errors import StoreUnavailableError
 from workers.runtime.context import ServiceContext
+from workers.runtime.publisher import Letter
 from workers.settings import EventsFormat
 from workers.store import leases, outbox
 from workers.store.outbox import OutgoingEvent
@@ -149,7 +149,7 @@ class EventRelay:
         return [*again, *due, *taken]
 
     async def _publish(self, batch: list[OutgoingEvent]) -> None:
-        answers = await asyncio.gather(*map(self._publish_one, batch))
+        answers = await self._context.publisher.publish_all(list(map(self._letter, batch)))
         relayed, refused, given_up = Counter[str](), Counter[str](), Counter[str]()
         for event, taken in zip(batch, answers, strict=True):
             if taken is None:
@@ -175,20 +175,10 @@ class EventRelay:
         if self._again:
             await asyncio.sleep(LINK_PAUSE_S)
 
-    async def _publish_one(self, event: OutgoingEvent) -> bool | None:
-        """Whether the broker took it; None when the link went down before it said so."""
+    def _letter(self, event: OutgoingEvent) -> Letter:
         body, content_type = self._write(event)
-        try:
-            return await self._context.publisher.publish(
-                topology.EVENTS,
-                event_key(event.type, event.identity),
-                body,
-                type=event.type,
-                message_id=event.event_id,
-                content_type=content_type,
-            )
-        except LinkDownError:
-            return None
+        key = event_key(event.type, event.identity)
+        return Letter(topology.EVENTS, key, body, event.type, event.event_id, content_type)
 
     async def _watch_backlog(self) -> None:
         if self._clock() < self._backlog_at:

@@ -10,6 +10,7 @@ from workers.store import faults, outbox
 from workers.store.engine import StoreTransaction
 from workers.store.faults import ConnectorReport, Noted, Spot
 
+_NOTED = Answer()
 UNKNOWN_STATUS = "Unknown"
 """What is stored when a charge point sends no readable status."""
 
@@ -28,7 +29,7 @@ async def status_notification(call: IncomingCall, transaction: StoreTransaction)
         info=report.info,
     )
     await note_status(transaction, report, fault, call)
-    return Answer()
+    return _NOTED
 
 
 async def note_status(

@@ -4,9 +4,8 @@ Missing fields get the specification's defaults (1.6 7.43, 2.x SampledValueType)
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -44,7 +43,7 @@ def read_meter_values(values: Any, origin: Origin, *, is_2x: bool) -> Measured:
     """Read a `meterValue` or `transactionData` list, in its order."""
     samples: list[Sample] = []
     unreadable = values is not None and not isinstance(values, list)
-    seen: Counter[bytes] = Counter()
+    seen: dict[bytes, int] = {}
     for meter_value in read_list(values):
         if not isinstance(meter_value, dict):
             unreadable = True
@@ -57,15 +56,19 @@ def read_meter_values(values: Any, origin: Origin, *, is_2x: bool) -> Measured:
                 unreadable = True
                 continue
             sample = _read_2x(raw, moment, origin, time_flag) if is_2x else _read_16(raw, moment, origin, time_flag)
-            key = sample.natural_key()
-            samples.append(replace(sample, ordinal=seen[key]) if seen[key] else sample)
-            seen[key] += 1
+            key = sample.key = sample.natural_key()
+            before = seen.get(key, 0)
+            if before:
+                sample.ordinal = before
+                sample.key = sample.natural_key()
+            samples.append(sample)
+            seen[key] = before + 1
     return Measured(tuple(samples), unreadable)
 
 
 def _read_16(raw: dict[str, Any], moment: datetime, origin: Origin, time_flag: str | None) -> Sample:
-    measurand = read_text(raw.get("measurand"))[0] or ENERGY_REGISTER
-    unit = read_text(raw.get("unit"))[0] or ""
+    measurand = _word(raw, "measurand") or ENERGY_REGISTER
+    unit = _word(raw, "unit")
     signed = raw.get("format") == "SignedData"
     flags = _flags(origin, time_flag)
     number = None if signed else read_number(raw.get("value"))[0]
@@ -77,9 +80,9 @@ def _read_16(raw: dict[str, Any], moment: datetime, origin: Origin, time_flag: s
 
 
 def _read_2x(raw: dict[str, Any], moment: datetime, origin: Origin, time_flag: str | None) -> Sample:
-    measurand = read_text(raw.get("measurand"))[0] or ENERGY_REGISTER
+    measurand = _word(raw, "measurand") or ENERGY_REGISTER
     measure = read_object(raw.get("unitOfMeasure"))
-    unit = read_text(measure.get("unit"))[0] or ""
+    unit = _word(measure, "unit")
     multiplier, problem = read_int(measure.get("multiplier"), low=-24, high=24)
     if problem == "missing":  # left out, or null
         multiplier, problem = 0, None
@@ -127,18 +130,26 @@ def _sample(
         connector_id=origin.connector_id,
         transaction_ref=origin.transaction_ref,
         measurand=measurand,
-        phase=read_text(raw.get("phase"))[0] or "",
-        context=read_text(raw.get("context"))[0] or origin.context,
-        location=read_text(raw.get("location"))[0] or "Outlet",
-        format=read_text(raw.get("format"))[0] or "Raw",
+        phase=_word(raw, "phase"),
+        context=_word(raw, "context") or origin.context,
+        location=_word(raw, "location") or "Outlet",
+        format=_word(raw, "format") or "Raw",
         unit=unit,
         raw_value=value if isinstance(value, str) else orjson.dumps(value).decode(),
         value=number,
         normal_value=normal_value,
         normal_unit=normal_unit,
         signed_value=raw.get("signedMeterValue"),
-        flags=" ".join(dict.fromkeys(flags)),
+        flags=" ".join(dict.fromkeys(flags)) if flags else "",
     )
+
+
+def _word(raw: dict[str, Any], name: str) -> str:
+    """The field as text; empty when it is missing or no text."""
+    value = raw.get(name)
+    if value is None:
+        return ""
+    return value if type(value) is str else read_text(value)[0] or ""
 
 
 def believed_moment(sample: Sample) -> datetime:

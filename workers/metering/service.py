@@ -6,7 +6,7 @@ import structlog
 
 from contracts.actions import Service
 from contracts.versions import Version
-from workers.metering.transactions_2x import Transactions2x
+from workers.metering.transactions_2x import Transactions2x, read_ahead
 from workers.metering.transactions_16 import Transactions16
 from workers.runtime.calls import Handler, ServiceDefinition
 from workers.runtime.context import ServiceContext
@@ -27,7 +27,9 @@ def service(settings: WorkerSettings) -> ServiceDefinition:
     for version in (Version.V201, Version.V21):
         handlers[version, "TransactionEvent"] = new.transaction_event
         handlers[version, "MeterValues"] = new.meter_values
-    return ServiceDefinition(service=Service.METERING, handlers=handlers, background=(keep_partitions,))
+    return ServiceDefinition(
+        service=Service.METERING, handlers=handlers, background=(keep_partitions,), read_ahead=read_ahead
+    )
 
 
 async def keep_partitions(context: ServiceContext) -> None:

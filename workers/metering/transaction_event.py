@@ -11,6 +11,7 @@ from workers.runtime.reading import INT32_MAX, read_int, read_object, read_text,
 from workers.store.parking import digest
 from workers.store.samples import IMPLAUSIBLE_TIME, Sample
 from workers.store.tokens import token_key
+from workers.store.types import without_nul
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ def read_event(identity: str, payload: Mapping[str, Any], received_at: datetime)
     transaction_id, id_flag = read_text(info.get("transactionId"))
     if transaction_id is not None and len(transaction_id) > LONGEST_ID:
         transaction_id, id_flag = digest(transaction_id), "long"
+    if transaction_id is not None:
+        transaction_id = without_nul(transaction_id)  # as it is stored: by another name it would not be found again
     seq_no, seq_flag = read_int(payload.get("seqNo"))
     occurred_at, time_flag = read_time(payload.get("timestamp"), received_at)
     event_type, type_flag = read_text(payload.get("eventType"))
@@ -88,6 +91,15 @@ def read_event(identity: str, payload: Mapping[str, Any], received_at: datetime)
         measured=read_meter_values(payload.get("meterValue"), origin, is_2x=True),
         flags=tuple(flags),
     )
+
+
+def names_of(payload: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The transactionId and the event's key, as `read_event` reads them; None where they are not as they should be."""
+    transaction_id = read_object(payload.get("transactionInfo")).get("transactionId")
+    seq_no = payload.get("seqNo")
+    if type(transaction_id) is not str or not 0 < len(transaction_id) <= LONGEST_ID or "\x00" in transaction_id:
+        return None
+    return (transaction_id, str(seq_no)) if type(seq_no) is int and 0 <= seq_no < 2**63 else None
 
 
 def is_retry(before: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:

@@ -27,6 +27,7 @@ from workers.store.token_replies import id_tag_info
 from workers.store.tokens import TokenVerdict, token_key
 
 MOST_REMEMBERED = 100_000
+_STORED = Answer()
 
 
 class Transactions16:
@@ -169,7 +170,7 @@ class Transactions16:
         keep_samples(call, store, measured, only=True)
         if stray is not None:
             park_call(call, store, stray, digest(call.payload), str(number))
-        return Answer({})
+        return _STORED
 
     async def _stray(self, identity: str, number: int, store: StoreTransaction) -> str | None:
         """Why samples with this transactionId belong to no transaction of the charge point; None when they do."""

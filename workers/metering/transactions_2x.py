@@ -1,20 +1,33 @@
 """OCPP 2.x TransactionEvent and MeterValues: always stored, always confirmed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workers.metering.keeping import count_flags, keep_samples, park_call, schema_flag
 from workers.metering.measuring import Origin, read_meter_values
 from workers.metering.telling import tell_abandoned, tell_ended, tell_started
-from workers.metering.transaction_event import Event, is_retry, merge, names_holder, read_event, renumbered
+from workers.metering.transaction_event import Event, is_retry, merge, names_holder, names_of, read_event, renumbered
 from workers.runtime.calls import Answer, IncomingCall, Reply
 from workers.runtime.reading import INT32_MAX, read_int, write_time
 from workers.settings import UnknownTokens, WorkerSettings
-from workers.store import tokens, transaction_records
+from workers.store import reading_ahead, tokens, transaction_records
 from workers.store.engine import StoreTransaction
 from workers.store.parking import digest
 from workers.store.token_replies import id_token_info
 from workers.store.tokens import TokenVerdict
+
+_STORED = Answer()
+
+
+async def read_ahead(calls: Sequence[IncomingCall], store: StoreTransaction) -> None:
+    """Read the events and transactions that the TransactionEvents of a batch name, in two statements for all."""
+    wanted = [
+        (call.identity, *names)
+        for call in calls
+        if call.action == "TransactionEvent" and (names := names_of(call.payload)) is not None
+    ]
+    if wanted:
+        await reading_ahead.read(store, wanted)
 
 
 class Transactions2x:
@@ -43,7 +56,7 @@ class Transactions2x:
             flags = (*event.flags, *schema_flag(call))
             count_flags(flags)
             await self._merge(call, event, verdict, store)
-            await transaction_records.record_event(store, _row(call, event, reference, reply, flags))
+            transaction_records.record_event(store, _row(call, event, reference, reply, flags))
         keep_samples(call, store, event.measured)
         return Answer(reply)
 
@@ -54,7 +67,7 @@ class Transactions2x:
         origin = Origin(call.identity, call.received_at, evse_id=evse_id, flags=flags)
         measured = read_meter_values(call.payload.get("meterValue"), origin, is_2x=True)
         keep_samples(call, store, measured, only=True)
-        return Answer({})
+        return _STORED
 
     async def _judge(self, call: IncomingCall, event: Event, store: StoreTransaction) -> TokenVerdict | None:
         if event.id_token is None:

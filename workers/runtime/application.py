@@ -70,7 +70,7 @@ class Application:
         self._service = definition.service.value
         self._log = structlog.get_logger().bind(service=self._service)
         plan = definition.attachment
-        lanes = settings.lanes_for(store.dialect) if definition.takes_calls else 0
+        lanes = settings.lanes if definition.takes_calls else 0
         queues = definition.request_queues()
         self._link = BrokerLink(
             settings.amqp_url.get_secret_value(),
@@ -220,7 +220,7 @@ class Application:
         try:
             envelope = CallEnvelope.decode(delivery.body)
             received_at = datetime.fromtimestamp(envelope.received_ms / 1000, UTC)
-            call = incoming(envelope, received_at, self._now())
+            call = incoming(envelope, received_at, received_at)
         except (EnvelopeError, ValueError, OverflowError, OSError) as error:
             self._log.error("call.unreadable", queue=delivery.queue, reason=str(error))
             metrics.dead_lettered.labels(self._service, "envelope").inc()

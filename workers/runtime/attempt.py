@@ -1,7 +1,7 @@
 """One attempt at a batch: everything in one database transaction, nothing said before it is committed."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
 
@@ -11,7 +11,7 @@ from contracts import actions
 from contracts.broker import Delivery
 from contracts.envelope import Envelope, ReplyEnvelope
 from contracts.schemas import Part, outbound_violation
-from contracts.versions import ErrorKind
+from contracts.versions import ErrorKind, Version
 from workers import metrics
 from workers.errors import InvalidReplyError
 from workers.runtime.calls import (
@@ -61,17 +61,22 @@ class CallAttempt:
     async def run(self, batch: Sequence[Work]) -> Attempted:
         """Raises StoreUnavailableError, or what a handler raises; then nothing is stored and nothing may be said."""
         now = self._now()
-        # A Call may have waited since it came, for the database above all: it is answered by the time it is now.
-        calls = [replace(work.call, handled_at=now) for work in batch if work.call is not None]
+        calls = [work.call for work in batch if work.call is not None]
+        for call in calls:
+            # A Call may have waited since it came, for the database above all: it is answered by the time it is now.
+            call.handled_at = now
         answers: list[Written | None] = []
         outcomes: list[str] = []
+        writer = _Writer()
         service = self._definition.service.value
         began = perf_counter()
         async with self._store.transaction() as transaction:
             registrations = await self._gate.admit(transaction, calls, now)
+            if self._definition.read_ahead is not None:
+                await self._definition.read_ahead(calls, transaction)
             for call in calls:
                 reply = await self._decide(call, registrations.get(call.identity), transaction)
-                answers.append(None if _is_send(call) else _written(_encode(call, reply)))
+                answers.append(writer.written(call, reply))
                 outcomes.append(reply.kind.value if isinstance(reply, Refusal) else "answered")
         metrics.commit_seconds.labels(service).observe(perf_counter() - began)
         metrics.batch_calls.labels(service).observe(len(batch))
@@ -89,6 +94,24 @@ class CallAttempt:
         if actions.find(call.version, call.action) is None:
             return Refusal(ErrorKind.NOT_IMPLEMENTED, f"unknown action {_printable(call.action)}")
         return Refusal(ErrorKind.NOT_SUPPORTED, f"{call.action} is not supported")
+
+
+class _Writer:
+    """Writes the replies of a batch; one that is given to many Calls, as the time to Heartbeats, is written once."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, Version, str], tuple[Reply, Written | None]] = {}
+
+    def written(self, call: IncomingCall, reply: Reply) -> Written | None:
+        """What to send back; None where nothing is. Raises InvalidReplyError."""
+        key = (id(reply), call.version, call.action)
+        known = self._known.get(key)
+        if known is None:
+            # With the reply itself, which must live as long as its id() is to mean it.
+            known = self._known[key] = (reply, None if _is_send(call) else _written(_encode(call, reply)))
+        return known[1]
 
 
 class RequestAttempt:

@@ -144,14 +144,17 @@ class Lane:
 
     def _finish(self, batch: list[Work], done: Attempted) -> None:
         now = time.time()
+        handled: dict[tuple[str, str], int] = {}
         for work, answer, outcome in zip(batch, done.answers, done.outcomes, strict=True):
             if answer is not None:
                 self._reply(work, answer)
             self._link.ack(work.delivery)
             action = "request" if work.call is None else _action_label(work, outcome)
-            _handled(self._service, action, outcome).inc()
+            handled[action, outcome] = handled.get((action, outcome), 0) + 1
             if work.call is not None:
                 self._age.observe(max(0.0, now - work.call.received_at.timestamp()))
+        for (action, outcome), many in handled.items():
+            _handled(self._service, action, outcome).inc(many)
         for effect in done.effects:
             self._effects.add(effect)
 

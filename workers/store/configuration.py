@@ -44,10 +44,14 @@ class Claim:
 
 
 async def wanted(transaction: StoreTransaction, family: str) -> Sequence[Wanted]:
-    """All values for one family of OCPP versions (`1.6` or `2.x`), plain patterns first."""
-    rows = await transaction.rows(select(_wanted).where(_wanted.c.family == family))
-    found = [Wanted(row.key, row.value, row.vendor_pattern, row.model_pattern) for row in rows]
-    return sorted(found, key=lambda want: (want.key, len(want.vendor_pattern) + len(want.model_pattern)))
+    """All values for one family of OCPP versions (`1.6` or `2.x`), plain patterns first; read once for a batch."""
+    known: Sequence[Wanted] | None = transaction.memory.get(("wanted", family))
+    if known is None:
+        rows = await transaction.rows(select(_wanted).where(_wanted.c.family == family))
+        found = [Wanted(row.key, row.value, row.vendor_pattern, row.model_pattern) for row in rows]
+        known = sorted(found, key=lambda want: (want.key, len(want.vendor_pattern) + len(want.model_pattern)))
+        transaction.memory["wanted", family] = known
+    return known
 
 
 async def pushes(transaction: StoreTransaction, identity: str) -> dict[str, Push]:

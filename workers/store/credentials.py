@@ -16,6 +16,7 @@ from contracts.credentials import StoredKey
 from contracts.envelope import AdmissionVerdict, MessagePolicy
 from contracts.versions import Version
 from workers.store.engine import StoreTransaction
+from workers.store.plans import planned
 from workers.store.security_tables import charge_point_keys, charge_point_security, message_keys
 from workers.store.tables import charge_points
 from workers.store.upserts import insert_new, upsert
@@ -65,14 +66,16 @@ _KEYS_OF = (
     select(charge_point_keys).where(_keys.identity == bindparam("whose")).order_by(_keys.created_at, _keys.key_id)
 )
 _SECURITY_OF = select(charge_point_security).where(_security.identity == bindparam("whose"))
-_KEYS_OF_MANY = (
+_KEYS_OF_MANY = planned(
     select(charge_point_keys)
     .where(_keys.identity.in_(bindparam("wanted", expanding=True)))
     .order_by(_keys.created_at, _keys.key_id)
 )
-_SECURITY_OF_MANY = select(charge_point_security).where(_security.identity.in_(bindparam("wanted", expanding=True)))
-_VERSIONS_OF_MANY = select(_points.identity, _points.ocpp_version).where(
-    _points.identity.in_(bindparam("wanted", expanding=True))
+_SECURITY_OF_MANY = planned(
+    select(charge_point_security).where(_security.identity.in_(bindparam("wanted", expanding=True)))
+)
+_VERSIONS_OF_MANY = planned(
+    select(_points.identity, _points.ocpp_version).where(_points.identity.in_(bindparam("wanted", expanding=True)))
 )
 _VERSION_OF = select(_points.ocpp_version).where(_points.identity == bindparam("whose"))
 

@@ -2,86 +2,28 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Executable, Row, event, make_url, text
+from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from workers.errors import StoreUnavailableError
+from workers.store.postgres import PostgresConnections
+from workers.store.transaction import GatheredWrite, StoreTransaction
+
+__all__ = ["GatheredWrite", "Store", "StoreTransaction", "is_transient", "sqlite_file", "url_problem"]
 
 SQLITE_BUSY_MS = 10_000
 _SQLITE_RETRY_S = 0.02
-CONNECT_TIMEOUT_S = 5
-STATEMENT_TIMEOUT_S = 30
 _ENVIRONMENT_STATES = ("42P01", "42703", "42501")
 """A missing table, column or right is the environment's fault, not the Call's."""
 _DATA_CLASSES = ("21", "22", "23", "54")
 """Cardinality, data, constraints, and limits that the data exceeds: trying again would only hold up the others."""
-
-
-class StoreTransaction:
-    """One open database transaction; made by `Store.transaction`.
-
-    `append` keeps rows back and writes them in one go just before the commit; they cannot be read before it.
-    """
-
-    def __init__(self, connection: AsyncConnection, dialect: str, events_off: frozenset[str] = frozenset()) -> None:
-        self.connection = connection
-        self.dialect = dialect
-        self.events_off = events_off
-        """The types of events that are not to be written."""
-        self.effects: list[Any] = []
-        self._appended: dict[Executable, list[Mapping[str, Any]]] = {}
-        self._gathered: dict[GatheredWrite, list[Any]] = {}
-
-    async def rows(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
-        """All rows that the statement yields."""
-        return (await self.connection.execute(statement, parameters)).all()
-
-    async def first(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Row[Any] | None:
-        """The first row, or None."""
-        return (await self.connection.execute(statement, parameters)).first()
-
-    async def run(
-        self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
-    ) -> int:
-        """Execute at once, once for each mapping given; the number of rows touched (of a single mapping)."""
-        return (await self.connection.execute(statement, parameters)).rowcount
-
-    def append(self, statement: Executable, row: Mapping[str, Any]) -> None:
-        """Execute the statement with this row just before the commit, together with the batch's other rows.
-
-        The same statement object must be passed for rows that are to travel together (module-level or cached).
-        """
-        self._appended.setdefault(statement, []).append(row)
-
-    def gather(self, write: "GatheredWrite", item: Any) -> None:
-        """Have `write` handle this item just before the commit, together with the batch's other ones.
-
-        The same function must be passed for items that are to travel together; it may append, and not gather.
-        """
-        self._gathered.setdefault(write, []).append(item)
-
-    def after_commit(self, effect: Any) -> None:
-        """Have the runtime run an `Effect` once this transaction is committed, and only then."""
-        self.effects.append(effect)
-
-    async def flush(self) -> None:
-        """Write what was gathered and appended."""
-        for write, items in self._gathered.items():
-            await write(self, items)
-        self._gathered.clear()
-        for statement, rows in self._appended.items():
-            await self.connection.execute(statement, rows)
-        self._appended.clear()
-
-
-GatheredWrite = Callable[[StoreTransaction, Sequence[Any]], Awaitable[None]]
 
 
 def url_problem(url: str) -> str | None:
@@ -106,10 +48,12 @@ class Store:
     """The database of one process. `close` must be awaited; it gives back all connections."""
 
     def __init__(self, url: str, *, pool_size: int = 5, events_off: frozenset[str] = frozenset()) -> None:
-        parsed = make_url(url)
-        self._events_off = events_off
-        self.dialect = parsed.get_backend_name()
-        self._engine = _sqlite_engine(url) if self.dialect == "sqlite" else _postgresql_engine(url, pool_size)
+        self.dialect = make_url(url).get_backend_name()
+        self._connections = (
+            _SqliteConnections(url, events_off)
+            if self.dialect == "sqlite"
+            else PostgresConnections(url, pool_size, events_off)
+        )
 
     @asynccontextmanager
     async def transaction(self, *, read_only: bool = False) -> AsyncIterator[StoreTransaction]:
@@ -118,13 +62,8 @@ class Store:
         Raises StoreUnavailableError when the database is away, locked or broke a deadlock, at any point.
         """
         try:
-            async with self._engine.connect() as connection:
-                if read_only:
-                    await connection.execution_options(ocpp_read_only=True)
-                async with connection.begin():
-                    transaction = StoreTransaction(connection, self.dialect, self._events_off)
-                    yield transaction
-                    await transaction.flush()
+            async with self._connections.transaction(read_only=read_only) as transaction:
+                yield transaction
         except Exception as error:
             if is_transient(error):
                 raise StoreUnavailableError(f"{type(error).__name__}: {_short(error)}") from error
@@ -141,7 +80,7 @@ class Store:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._engine.dispose()
+        await self._connections.close()
 
 
 def is_transient(error: BaseException) -> bool:
@@ -164,15 +103,25 @@ def _short(error: BaseException) -> str:
     return str(origin).splitlines()[0][:200] if str(origin) else ""
 
 
-def _postgresql_engine(url: str, pool_size: int) -> AsyncEngine:
-    return create_async_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=2,
-        pool_timeout=CONNECT_TIMEOUT_S,
-        hide_parameters=True,
-        connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": STATEMENT_TIMEOUT_S},
-    )
+class _SqliteConnections:
+    """The connections to one file."""
+
+    def __init__(self, url: str, events_off: frozenset[str]) -> None:
+        self._engine = _sqlite_engine(url)
+        self._events_off = events_off
+
+    @asynccontextmanager
+    async def transaction(self, *, read_only: bool) -> AsyncIterator[StoreTransaction]:
+        async with self._engine.connect() as connection:
+            if read_only:
+                await connection.execution_options(ocpp_read_only=True)
+            async with connection.begin():
+                transaction = StoreTransaction(connection, "sqlite", self._events_off)
+                yield transaction
+                await transaction.flush()
+
+    async def close(self) -> None:
+        await self._engine.dispose()
 
 
 def _sqlite_engine(url: str) -> AsyncEngine:

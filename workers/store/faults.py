@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from workers.store.engine import StoreTransaction
+from workers.store.plans import planned
 from workers.store.tables import connector_states, metadata
 from workers.store.types import BigId, PlainText, UtcTime
 from workers.store.upserts import columns_but, insert_new, upsert
@@ -87,7 +88,7 @@ faults = Table(
 
 _STATE_KEYS = ("identity", "evse_id", "connector_id")
 _STATE_WORDS = ("status", "error_code", "vendor_error_code")
-_STATE = (
+_STATE = planned(
     select(*(connector_states.c[name] for name in _STATE_WORDS))
     .where(
         connector_states.c.identity == bindparam("who"),
@@ -95,6 +96,32 @@ _STATE = (
         connector_states.c.connector_id == bindparam("connector"),
     )
     .with_for_update()
+)
+_OPEN_FAULT = planned(
+    select(faults)
+    .where(
+        faults.c.identity == bindparam("who"),
+        faults.c.evse_id == bindparam("evse"),
+        faults.c.connector_id == bindparam("connector"),
+        faults.c.place == bindparam("where"),
+        faults.c.ended_at.is_(None),
+    )
+    .with_for_update()
+)
+_END = planned(
+    update(faults)
+    .where(faults.c.number == bindparam("which"), faults.c.ended_at.is_(None))
+    .values(
+        ended_at=bindparam("at"),
+        end_received_at=bindparam("received"),
+        last_reported_at=bindparam("at"),
+        duration_s=bindparam("seconds"),
+    )
+)
+_REFRESH = planned(
+    update(faults)
+    .where(faults.c.number == bindparam("which"))
+    .values(last_reported_at=bindparam("at"), severe=faults.c.severe | bindparam("is_severe", type_=Boolean))
 )
 
 
@@ -168,17 +195,8 @@ async def note_connector(transaction: StoreTransaction, report: ConnectorReport)
 
 async def open_fault(transaction: StoreTransaction, spot: Spot, place: str) -> Row[Any] | None:
     """The open fault of a place, locked where the database can."""
-    return await transaction.first(
-        select(faults)
-        .where(
-            faults.c.identity == spot.identity,
-            faults.c.evse_id == spot.evse_id,
-            faults.c.connector_id == spot.connector_id,
-            faults.c.place == place,
-            faults.c.ended_at.is_(None),
-        )
-        .with_for_update()
-    )
+    where = {"who": spot.identity, "evse": spot.evse_id, "connector": spot.connector_id, "where": place}
+    return await transaction.first(_OPEN_FAULT, where)
 
 
 async def start_fault(transaction: StoreTransaction, row: dict[str, Any]) -> None:
@@ -190,18 +208,12 @@ async def end_fault(
     transaction: StoreTransaction, number: int, *, at: datetime, received_at: datetime, duration_s: float
 ) -> None:
     """Close a fault."""
-    await transaction.run(
-        update(faults)
-        .where(faults.c.number == number, faults.c.ended_at.is_(None))
-        .values(ended_at=at, end_received_at=received_at, last_reported_at=at, duration_s=duration_s)
-    )
+    await transaction.run(_END, {"which": number, "at": at, "received": received_at, "seconds": duration_s})
 
 
 async def refresh_fault(transaction: StoreTransaction, number: int, at: datetime, *, severe: bool) -> None:
     """Note that an open fault was reported again."""
-    await transaction.run(
-        update(faults).where(faults.c.number == number).values(last_reported_at=at, severe=faults.c.severe | severe)
-    )
+    await transaction.run(_REFRESH, {"which": number, "at": at, "is_severe": severe})
 
 
 async def list_faults(

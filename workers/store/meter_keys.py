@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, func, select
 
 from workers.store.engine import StoreTransaction
+from workers.store.plans import planned
 from workers.store.public_keys import fingerprint
 from workers.store.security_tables import meter_keys
 from workers.store.upserts import upsert
@@ -16,8 +17,10 @@ MOST_KEYS = 8
 """Of one charge point: each may have to be tried for each signature."""
 
 _SHOWN = ("identity", "fingerprint", "public_key", "meter_serial", "added_at")
-_OF_MANY = select(meter_keys.c.identity, meter_keys.c.public_key, meter_keys.c.meter_serial).where(
-    meter_keys.c.identity.in_(bindparam("identities", expanding=True))
+_OF_MANY = planned(
+    select(meter_keys.c.identity, meter_keys.c.public_key, meter_keys.c.meter_serial).where(
+        meter_keys.c.identity.in_(bindparam("identities", expanding=True))
+    )
 )
 
 

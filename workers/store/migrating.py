@@ -8,10 +8,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from workers.errors import SchemaNotAtHeadError
-from workers.store.engine import Store
+from workers.store.engine import Store, StoreTransaction
 
 _LOCK = 0x4F435051
 """Two migrations at the same time take turns; the second one finds nothing left to do."""
@@ -25,7 +24,7 @@ async def migrate(store: Store) -> tuple[str | None, str]:
     async with store.transaction() as transaction:
         if transaction.dialect == "postgresql":
             await transaction.run(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-        return await transaction.connection.run_sync(_upgrade)
+        return await transaction.run_sync(_upgrade)
 
 
 async def require_head(store: Store) -> None:
@@ -34,7 +33,7 @@ async def require_head(store: Store) -> None:
     Newer ones are taken with a warning: migrations only add, and during an upgrade processes of both versions run.
     """
     async with store.transaction(read_only=True) as transaction:
-        found = await revision(transaction.connection)
+        found = await revision(transaction)
     wanted = head()
     if found is not None and _is_newer(found, wanted):
         structlog.get_logger().warning("store.schema_newer", found=found, known=wanted)
@@ -44,9 +43,9 @@ async def require_head(store: Store) -> None:
         )
 
 
-async def revision(connection: AsyncConnection) -> str | None:
+async def revision(transaction: StoreTransaction) -> str | None:
     """The revision that the database says it is at; None for an empty one."""
-    found: str | None = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+    found: str | None = await transaction.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
     return found
 
 

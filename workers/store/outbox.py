@@ -1,6 +1,6 @@
 """The outbox: events written with the change that they tell of, numbered and taken away by the relay."""
 
-import uuid
+import random
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, Column, Identity, Index, Row, Table, bindpara
 
 from contracts.events import EventData
 from workers.store.engine import StoreTransaction
+from workers.store.plans import planned
 from workers.store.tables import metadata
 from workers.store.types import BigId, PlainText, UtcTime
 from workers.store.upserts import upsert
@@ -37,13 +38,19 @@ event_sequences = Table(
     Column("last_seq", BigInteger, nullable=False),
 )
 
-_INSERT = outbox.insert()
-_TAKE = select(outbox).where(outbox.c.seq.is_(None)).order_by(outbox.c.number).limit(bindparam("most"))
+_INSERT = planned(outbox.insert())
+_TAKE = planned(select(outbox).where(outbox.c.seq.is_(None)).order_by(outbox.c.number).limit(bindparam("most")))
 _LEFT = select(outbox).where(outbox.c.seq.is_not(None)).order_by(outbox.c.seq, outbox.c.number)
 _ANY = select(outbox.c.number).where(outbox.c.seq.is_(None)).limit(1)
 _GIVE = update(outbox).where(outbox.c.number == bindparam("which")).values(seq=bindparam("given"))
-_LAST = select(event_sequences).where(event_sequences.c.identity.in_(bindparam("wanted", expanding=True)))
-_FORGET = delete(outbox).where(outbox.c.number == bindparam("which"))
+_LAST = planned(select(event_sequences).where(event_sequences.c.identity.in_(bindparam("wanted", expanding=True))))
+_GIVE_ALL = planned(
+    text(
+        "UPDATE outbox SET seq = given.seq FROM unnest(CAST(:numbers AS bigint[]), CAST(:given AS bigint[])) "
+        "AS given (number, seq) WHERE outbox.number = given.number"
+    )
+)
+_FORGET = planned(delete(outbox).where(outbox.c.number.in_(bindparam("which", expanding=True))))
 _OLDEST = select(outbox.c.recorded_at).order_by(outbox.c.number).limit(1)
 _COUNT = select(func.count()).select_from(outbox)
 
@@ -66,19 +73,36 @@ def emit(
     transaction: StoreTransaction, identity: str, data: EventData, *, occurred_at: datetime, now: datetime
 ) -> None:
     """Have the event written before the commit, unless the settings switch its type off."""
-    if data.TYPE in transaction.events_off:
-        return
-    transaction.append(
-        _INSERT,
-        {
-            "event_id": str(uuid.uuid4()),
-            "identity": identity,
-            "type": data.TYPE,
-            "occurred_at": occurred_at,
-            "recorded_at": now,
-            "data": data.model_dump_json(),
-        },
-    )
+    if data.TYPE not in transaction.events_off:
+        emit_written(transaction, identity, type(data), data.model_dump_json(), occurred_at=occurred_at, now=now)
+
+
+def emit_written(
+    transaction: StoreTransaction,
+    identity: str,
+    kind: type[EventData],
+    data: str,
+    *,
+    occurred_at: datetime,
+    now: datetime,
+) -> None:
+    """As `emit`, for data that is JSON already; whether its type is switched off is the caller's to ask."""
+    row = {
+        "event_id": _event_id(),
+        "identity": identity,
+        "type": kind.TYPE,
+        "occurred_at": occurred_at,
+        "recorded_at": now,
+        "data": data,
+    }
+    transaction.append(_INSERT, row)
+
+
+def _event_id() -> str:
+    """A random UUID; unlike uuid4's, it need only be unique, and asks the kernel for nothing."""
+    bits = random.getrandbits(128) & ~(0xF000 << 64) & ~(0xC000 << 48) | 4 << 76 | 8 << 60
+    text = f"{bits:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 async def is_waiting(transaction: StoreTransaction) -> bool:
@@ -99,7 +123,11 @@ async def take(transaction: StoreTransaction, most: int) -> list[OutgoingEvent]:
     for row in rows:
         given[row.identity] += 1
         events.append(_outgoing(row, given[row.identity]))
-    await transaction.run(_GIVE, [{"which": event.number, "given": event.seq} for event in events])
+    if transaction.dialect == "postgresql":
+        numbers, seqs = [event.number for event in events], [event.seq for event in events]
+        await transaction.run(_GIVE_ALL, {"numbers": numbers, "given": seqs})
+    else:
+        await transaction.run(_GIVE, [{"which": event.number, "given": event.seq} for event in events])
     await transaction.run(
         upsert(event_sequences, transaction.dialect, ("identity",), ("last_seq",)),
         [{"identity": identity, "last_seq": given[identity]} for identity in identities],
@@ -115,7 +143,7 @@ async def left(transaction: StoreTransaction) -> list[OutgoingEvent]:
 async def forget(transaction: StoreTransaction, numbers: Collection[int]) -> None:
     """Delete events that the broker has, or that are given up."""
     if numbers:
-        await transaction.run(_FORGET, [{"which": number} for number in sorted(numbers)])
+        await transaction.run(_FORGET, {"which": sorted(numbers)})
 
 
 async def backlog(transaction: StoreTransaction) -> tuple[int, datetime | None]:

@@ -2,28 +2,42 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select, text, update
 
 from workers.store.engine import StoreTransaction
+from workers.store.plans import planned
 from workers.store.tables import boot_rules, charge_points
 from workers.store.types import UtcTime
 from workers.store.upserts import insert_new, upsert_unless
 
-_KNOWN = select(charge_points.c.identity, charge_points.c.registration).where(
-    charge_points.c.identity.in_(bindparam("wanted", expanding=True))
+_KNOWN = planned(
+    select(charge_points.c.identity, charge_points.c.registration, charge_points.c.last_heartbeat_at).where(
+        charge_points.c.identity.in_(bindparam("wanted", expanding=True))
+    )
 )
-_ONE = select(charge_points.c.registration, charge_points.c.registration_fixed).where(
-    charge_points.c.identity == bindparam("wanted")
+_ONE = planned(
+    select(charge_points.c.registration, charge_points.c.registration_fixed).where(
+        charge_points.c.identity == bindparam("wanted")
+    )
 )
+_RULES_KEY = ("boot rules",)
 _RULES = select(boot_rules).order_by(boot_rules.c.position)
 _BEAT = (
     update(charge_points)
     .where(charge_points.c.identity == bindparam("who"))
     .values(last_heartbeat_at=bindparam("at", type_=UtcTime))
 )
+_BEAT_ALL = planned(
+    text(
+        "UPDATE charge_points SET last_heartbeat_at = beat.at "
+        "FROM unnest(CAST(:who AS text[]), CAST(:at AS timestamptz[])) AS beat (who, at) WHERE identity = beat.who"
+    )
+)
+HEARTBEAT_EVERY = timedelta(seconds=10)
+"""A charge point's last heartbeat is written no more often: each write costs more than all else of a Heartbeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +54,7 @@ class BootRule:
 async def standings(transaction: StoreTransaction, identities: Iterable[str]) -> dict[str, str]:
     """The registrations (`accepted`, `pending`, `rejected`) of these charge points; unknown ones are absent."""
     rows = await transaction.rows(_KNOWN, {"wanted": sorted(identities)})
+    transaction.last_heartbeats.update((row.identity, row.last_heartbeat_at) for row in rows)
     return {row.identity: row.registration for row in rows}
 
 
@@ -58,12 +73,17 @@ async def fixed(transaction: StoreTransaction, identity: str) -> tuple[bool, str
 
 
 async def rules(transaction: StoreTransaction) -> Sequence[BootRule]:
-    """The boot rules in their order."""
-    rows = await transaction.rows(_RULES)
-    return [
-        BootRule(row.identity_pattern, row.vendor_pattern, row.model_pattern, row.firmware_pattern, row.registration)
-        for row in rows
-    ]
+    """The boot rules in their order; read once for all boots of a batch."""
+    known: Sequence[BootRule] | None = transaction.memory.get(_RULES_KEY)
+    if known is None:
+        rows = await transaction.rows(_RULES)
+        known = transaction.memory[_RULES_KEY] = [
+            BootRule(
+                row.identity_pattern, row.vendor_pattern, row.model_pattern, row.firmware_pattern, row.registration
+            )
+            for row in rows
+        ]
+    return known
 
 
 async def record_boot(transaction: StoreTransaction, identity: str, facts: Mapping[str, Any], now: datetime) -> bool:
@@ -77,5 +97,16 @@ async def record_boot(transaction: StoreTransaction, identity: str, facts: Mappi
 
 
 def record_heartbeat(transaction: StoreTransaction, identity: str, now: datetime) -> None:
-    """Note the heartbeat; written with the batch's other ones."""
-    transaction.append(_BEAT, {"who": identity, "at": now})
+    """Note the heartbeat, unless one is on record that is hardly older; written with the batch's other ones."""
+    last = transaction.last_heartbeats.get(identity)
+    if last is None or not last <= now < last + HEARTBEAT_EVERY:
+        transaction.last_heartbeats[identity] = now
+        transaction.gather(_write_heartbeats, (identity, now))
+
+
+async def _write_heartbeats(transaction: StoreTransaction, beats: Sequence[tuple[str, datetime]]) -> None:
+    latest = dict(beats)
+    if transaction.dialect == "postgresql":
+        await transaction.run(_BEAT_ALL, {"who": list(latest), "at": list(latest.values())})
+    else:
+        await transaction.run(_BEAT, [{"who": who, "at": at} for who, at in latest.items()])

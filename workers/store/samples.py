@@ -3,23 +3,30 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
-from contracts.events import MeterSample, MeterSampled
+import orjson
+
+from contracts.events import MeterSampled
 from workers.store.engine import StoreTransaction
 from workers.store.meter_keys import MeterKey, keys_of
-from workers.store.outbox import emit
-from workers.store.sample_writing import insert_samples
+from workers.store.outbox import emit_written
+from workers.store.tables import meter_samples
+from workers.store.upserts import insert_new_returning
 
 IMPLAUSIBLE_TIME = "timestamp_implausible"
 """The flag of a moment that no set clock shows; it is stored as sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sample:
-    """One measured value. `value` and `normal_value` are None when the raw one is no number; flags name what is odd."""
+    """One measured value, changed by nobody once it is read.
+
+    `value` and `normal_value` are None when the raw one is no number; flags name what is odd.
+    """
 
     sampled_at: datetime
     received_at: datetime
@@ -41,6 +48,9 @@ class Sample:
     flags: str = ""
     ordinal: int = 0
     """Tells samples of one message apart that are alike in all of the natural key."""
+
+    key: bytes = field(default=b"", compare=False)
+    """Its natural key, where that has been made."""
 
     @property
     def signed(self) -> bool:
@@ -75,7 +85,8 @@ class Sample:
         return hashlib.blake2b("\x1f".join(parts).encode("utf-8", "replace"), digest_size=16).digest()
 
 
-_COLUMNS = tuple(field.name for field in fields(Sample) if field.name != "ordinal")
+_COLUMNS = tuple(known.name for known in fields(Sample) if known.name not in {"ordinal", "key"})
+_values = attrgetter(*_COLUMNS)
 Judge = Callable[[Sample, Sequence[MeterKey]], str]
 """Says what a signed sample's signature is worth, given the keys on record of its charge point."""
 
@@ -94,23 +105,28 @@ def record(transaction: StoreTransaction, samples: Sequence[Sample], *, now: dat
 
 
 async def _write(transaction: StoreTransaction, messages: Sequence[_Message]) -> None:
-    keyed = [([(sample.natural_key(), sample) for sample in samples], now) for samples, now, _ in messages]
+    keyed = [
+        ([(sample.key or sample.natural_key(), sample) for sample in samples], now) for samples, now, _ in messages
+    ]
     signatures = await _signatures(transaction, messages)
     rows = []
     for pairs, _ in keyed:
         for key, sample in pairs:
-            row = {column: getattr(sample, column) for column in _COLUMNS}
+            row = dict(zip(_COLUMNS, _values(sample), strict=True))
             row["natural_key"] = key
-            row["signature"] = signatures.get(id(sample))
+            row["signature"] = signatures.get(id(sample)) if signatures else None
             rows.append(row)
-    fresh = await insert_samples(transaction, rows)
+    inserted = await transaction.returned(insert_new_returning(meter_samples, transaction.dialect, "natural_key"), rows)
+    fresh = {row.natural_key for row in inserted}
     if MeterSampled.TYPE in transaction.events_off:
         return
     for pairs, now in keyed:
         new = [sample for key, sample in pairs if key in fresh]
         fresh.difference_update(key for key, _ in pairs)
         if new:
-            emit(transaction, new[0].identity, _event(new), occurred_at=new[-1].sampled_at, now=now)
+            emit_written(
+                transaction, new[0].identity, MeterSampled, _event(new), occurred_at=new[-1].sampled_at, now=now
+            )
 
 
 async def _signatures(transaction: StoreTransaction, messages: Sequence[_Message]) -> dict[int, str]:
@@ -127,22 +143,24 @@ async def _signatures(transaction: StoreTransaction, messages: Sequence[_Message
     return found
 
 
-def _event(samples: Sequence[Sample]) -> MeterSampled:
+def _event(samples: Sequence[Sample]) -> str:
+    """The event's data as `MeterSampled` would write it, which takes five times as long."""
     first = samples[0]
-    return MeterSampled(
-        transaction_id=first.transaction_ref or None,
-        evse_id=first.evse_id,
-        connector_id=first.connector_id,
-        samples=[
-            MeterSample(
-                sampled_at=sample.sampled_at,
-                measurand=sample.measurand,
-                value=sample.normal_value,
-                unit=sample.normal_unit or None,
-                phase=sample.phase or None,
-                context=sample.context,
-                location=sample.location,
-            )
+    data = {
+        "transaction_id": first.transaction_ref or None,
+        "evse_id": first.evse_id,
+        "connector_id": first.connector_id,
+        "samples": [
+            {
+                "sampled_at": sample.sampled_at,
+                "measurand": sample.measurand,
+                "value": sample.normal_value,
+                "unit": sample.normal_unit or None,
+                "phase": sample.phase or None,
+                "context": sample.context,
+                "location": sample.location,
+            }
             for sample in samples
         ],
-    )
+    }
+    return orjson.dumps(data, option=orjson.OPT_UTC_Z).decode()

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Integer, String, and_, bindparam, case, exists, false, func, not_, or_, select, true
 
 from workers.store.engine import StoreTransaction
+from workers.store.plans import planned
 from workers.store.tables import authorizations, tokens, transactions
 from workers.store.upserts import insert_new
 
@@ -35,7 +36,7 @@ _ELSEWHERE = (
     )
     .label("busy")
 )
-_FIND = select(tokens, _ELSEWHERE).where(tokens.c.token_key == bindparam("wanted"))
+_FIND = planned(select(tokens, _ELSEWHERE).where(tokens.c.token_key == bindparam("wanted")))
 _CLAIM = (
     select(tokens.c.token_key)
     .where(tokens.c.token_key == bindparam("wanted"), not_(tokens.c.concurrent))

@@ -11,6 +11,18 @@ BigId = BigInteger().with_variant(Integer, "sqlite")
 """A 64-bit key; SQLite numbers rows by itself only for INTEGER."""
 
 
+def without_nul(value: str) -> str:
+    """Text that PostgreSQL can hold."""
+    return value.replace("\x00", "\ufffd") if "\x00" in value else value
+
+
+def zoned(value: datetime) -> datetime:
+    """The moment; raises ValueError when it has no time zone."""
+    if value.tzinfo is None:
+        raise ValueError("a stored moment needs a time zone")
+    return value
+
+
 class PlainText(TypeDecorator[str]):
     """Text of any length. NUL becomes U+FFFD, as PostgreSQL's text cannot hold it."""
 
@@ -18,9 +30,7 @@ class PlainText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
-        if value is None or "\x00" not in value:
-            return value
-        return value.replace("\x00", "\ufffd")
+        return None if value is None else without_nul(value)
 
 
 class Json(TypeDecorator[Any]):
@@ -45,9 +55,7 @@ class UtcTime(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError("a stored moment needs a time zone")
-        utc = value.astimezone(UTC)
+        utc = zoned(value).astimezone(UTC)
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
     def process_result_value(

@@ -7,6 +7,8 @@ from typing import Any
 from sqlalchemy import Insert, Table, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
+from workers.store.plans import planned
+
 
 def _insert(table: Table, dialect: str) -> Any:
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
@@ -15,14 +17,14 @@ def _insert(table: Table, dialect: str) -> Any:
 @cache
 def insert_new(table: Table, dialect: str) -> Insert:
     """Insert, and leave a row with the same natural key as it is: rowcount 0 tells that it was there."""
-    statement: Insert = _insert(table, dialect).on_conflict_do_nothing()
+    statement: Insert = planned(_insert(table, dialect).on_conflict_do_nothing())
     return statement
 
 
 @cache
 def insert_new_returning(table: Table, dialect: str, column: str) -> Any:
     """As `insert_new`, yielding one column of the row if it was inserted, else no row."""
-    return _insert(table, dialect).on_conflict_do_nothing().returning(table.c[column])
+    return planned(_insert(table, dialect).on_conflict_do_nothing().returning(table.c[column]))
 
 
 @cache
@@ -35,7 +37,7 @@ def upsert(table: Table, dialect: str, keys: tuple[str, ...], update: tuple[str,
     changes = {name: statement.excluded[name] for name in update}
     new, known = (tuple_(*(columns[name] for name in newer)) for columns in (statement.excluded, table.c))
     where = new >= known if newer else None
-    built: Insert = statement.on_conflict_do_update(index_elements=list(keys), set_=changes, where=where)
+    built: Insert = planned(statement.on_conflict_do_update(index_elements=list(keys), set_=changes, where=where))
     return built
 
 
@@ -45,7 +47,7 @@ def upsert_unless(table: Table, dialect: str, keys: tuple[str, ...], update: tup
     statement = _insert(table, dialect)
     changes = {name: statement.excluded[name] for name in update}
     where = table.c[same].is_distinct_from(statement.excluded[same])
-    built: Insert = statement.on_conflict_do_update(index_elements=list(keys), set_=changes, where=where)
+    built: Insert = planned(statement.on_conflict_do_update(index_elements=list(keys), set_=changes, where=where))
     return built
 
 

@@ -41,6 +41,7 @@ from workers.store.security_tables import (
     issued_certificates,
 )
 from workers.store.tables import parked_messages
+from workers.store.tables import presence as presence_table
 
 HASHES = {"hashAlgorithm": "SHA256", "issuerNameHash": "a1", "issuerKeyHash": "b2", "serialNumber": "0c3"}
 
@@ -221,6 +222,7 @@ async def test_a_certificate_that_expires_soon_is_renewed_on_request(amqp_url, d
     settings = {**authority_files(tmp_path, ROOT), "certificate_days": 10, "certificate_renew_days": 9}
     async with world(amqp_url, database_url, **settings) as (caller, store):
         caller.connect(Opened("CP-1", "session-1", 1, version, "127.0.0.1", 1))
+        await rows_once(store, presence_table, lambda rows: [row["ocpp_version"] for row in rows] == [version])
         await sign(caller, csr(), version)
         await requests_in(store, "accepted")
         async with store.transaction() as transaction:

@@ -13,7 +13,6 @@ import pytest
 
 from contracts import topology
 from contracts.broker import BrokerLink, Consumer, Delivery
-from contracts.errors import LinkDownError
 from contracts.events import Event, SecurityEventReported, binding_key
 from contracts.topology import Binding, Queue, Topology
 from tests.support.calling import until
@@ -221,10 +220,10 @@ async def test_while_the_link_is_down_no_more_than_a_batch_is_taken_out_of_the_s
         tries = 0
 
         class Down:
-            async def publish(self, *_: Any, **__: Any) -> bool:
+            async def publish_all(self, letters: Any) -> list[None]:
                 nonlocal tries
-                tries += 1
-                raise LinkDownError("not connected")
+                tries += len(letters)
+                return [None] * len(letters)
 
         await emit(store, *["A"] * 1500)
         context = ServiceContext(store, None, Down(), worker_settings(amqp_url))  # type: ignore[arg-type]

@@ -30,7 +30,7 @@ def _differences(connection) -> Any:
 
 async def test_the_migrated_tables_are_those_of_the_code(empty_database_url):
     async with migrated_store(empty_database_url) as store, store.transaction(read_only=True) as transaction:
-        assert await transaction.connection.run_sync(_differences) == []
+        assert await transaction.run_sync(_differences) == []
 
 
 async def test_migrations_that_run_at_once_take_turns(empty_database_url):
