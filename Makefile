@@ -5,7 +5,7 @@ COMPILE := $(LOCKTOOLS)/bin/pip-compile --quiet --generate-hashes --strip-extras
 	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos crashes attacks fuzz audit bench-commands bench-reconnect lint fmt docs lock clean
+.PHONY: help run test load chaos crashes attacks fuzz audit bench-commands bench-costs bench-reconnect lint fmt docs lock clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 25
@@ -17,6 +17,10 @@ run: ## the whole system on this machine, with simulated charge points (ARGS="--
 test: ## every check and every test, with the time each took (ARGS='-k word' goes to pytest)
 	@tools/bootstrap.sh test
 	@tools/gate.sh $(ARGS)
+
+load: ## a load scenario on a system of its own (ARGS="steady --charge-points 1000 --rate 2000", "storm --help")
+	@tools/bootstrap.sh test
+	@$(PYTHON) -m tools.load $(ARGS)
 
 chaos: ## 5,000 commands to 500 erratic charge points while gateways, workers and the broker are killed
 	@tools/bootstrap.sh test
@@ -42,6 +46,10 @@ bench-commands: ## what a direct command costs beyond the broker's own hops (ARG
 	@tools/bootstrap.sh run
 	@$(PYTHON) -m tools.bench.command_overhead $(ARGS)
 
+bench-costs: ## what one of everything costs each part, for the calculator (ARGS="--sockets 300 --rounds 20")
+	@tools/bootstrap.sh test
+	@$(PYTHON) -m tools.bench.costs $(ARGS)
+
 bench-reconnect: ## 10,000 sessions of a killed gateway come back at once (ARGS="--count 2000")
 	@tools/bootstrap.sh run
 	@$(PYTHON) -m tools.bench.reconnect $(ARGS)
@@ -61,6 +69,7 @@ docs: ## renew the pages that are made from the code
 	@$(PYTHON) -m tools.observing_page
 	@$(PYTHON) -m tools.asyncapi_page
 	@$(PYTHON) -m tools.backend_page
+	@$(PYTHON) -m tools.capacity_page
 
 lock: $(LOCKTOOLS)/bin/pip-compile ## renew requirements.lock and requirements-dev.lock (UPGRADE=--upgrade for newer versions)
 	@$(COMPILE) $(UPGRADE) --output-file=requirements.lock pyproject.toml
