@@ -9,7 +9,6 @@ from time import monotonic, process_time
 from contracts.client import CommandClient
 from contracts.envelope import OutcomeKind
 from contracts.errors import ContractError
-from loadtest.crowd.orders import Load
 from loadtest.parsing import number
 from loadtest.report.model import Series
 from loadtest.scenarios.backend import Backend
@@ -29,9 +28,7 @@ async def play(run: Run, options: argparse.Namespace) -> None:
     if run.system.amqp_url is None:
         raise SystemFailed("commands goes through the broker: give --amqp-url")
     async with run.crowd() as crowd, _client(run.system.amqp_url) as client:
-        await run.settle(crowd)
-        await crowd.load(Load(kind=options.kind, rate=options.uplink_rate))
-        await crowd.pause(options.warm_up_seconds)
+        await run.put_under_load(crowd, options.uplink_rate)
         identities = [f"{options.prefix}-{number}" for number in range(crowd.charge_points)]
         backend = Backend(client, identities, options.rate, options.command_timeout_seconds)
         stretch = await run.begin("commands", crowd)

@@ -2,11 +2,10 @@
 
 import argparse
 
-from loadtest.crowd.orders import Load
 from loadtest.parsing import number
 from loadtest.scenarios import beside
 from loadtest.scenarios.counting import unanswered
-from loadtest.scenarios.recovering import Return, inflict, strike, tell_refused
+from loadtest.scenarios.recovering import Return, inflict, strike, tell_away, tell_refused
 from loadtest.scenarios.running import Run
 from loadtest.scenarios.scenario import Scenario
 from loadtest.scenarios.system import Fault
@@ -18,9 +17,7 @@ CLEAN = frozenset({"1000", "1001", "1012"})
 async def play(run: Run, options: argparse.Namespace) -> None:
     """Every Call is answered or its socket is closed cleanly, and no transaction is lost."""
     async with run.crowd() as crowd:
-        await run.settle(crowd)
-        await crowd.load(Load(kind=options.kind, rate=options.rate))
-        await crowd.pause(options.warm_up_seconds)
+        await run.put_under_load(crowd, options.rate)
         quiet = await run.window("quiet", options.seconds, crowd)
         before, curve = crowd.latest, Return(crowd.latest)
         stretch = await run.begin("rolling restart", crowd)
@@ -29,8 +26,7 @@ async def play(run: Run, options: argparse.Namespace) -> None:
         drain = await stretch.end()
         counts = drain.counts
         run.figure("restart_s", took, "s", title="The rolling restart, until all were back", better="less")
-        run.figure("longest_away_s", curve.longest_away_s, "s", title="Longest without a connection", better="less")
-        run.figure("reconnects_per_second", curve.most_per_s, "count", title="Connections in the busiest second")
+        tell_away(run, curve)
         tell_refused(run, before, crowd.latest)
         moved = sum(counts.ended.values())
         run.figure("sockets_moved", moved, "count", title="Connections that the restart closed", better="less")

@@ -134,6 +134,11 @@ def tell_return(run: Run, curve: Return, limit_s: float) -> None:
         "recovery_s", curve.reached.get(SHARES[-1]), "s",
         title="Until all were connected and booted again", at_most=limit_s, better="less",
     )  # fmt: skip
+    tell_away(run, curve)
+
+
+def tell_away(run: Run, curve: Return) -> None:
+    """Put into the report how many came back at a time, and who was away for longest."""
     run.figure("reconnects_per_second", curve.most_per_s, "count", title="Connections in the busiest second")
     run.figure("longest_away_s", curve.longest_away_s, "s", title="Longest without a connection", better="less")
 

@@ -109,6 +109,12 @@ class Run:
             pass
         return took
 
+    async def put_under_load(self, crowd: Watched, rate: float) -> None:
+        """Settle the crowd, have it send Calls of the options' kind at this rate, and let that warm up."""
+        await self.settle(crowd)
+        await crowd.load(Load(kind=self.options.kind, rate=rate))
+        await crowd.pause(self.options.warm_up_seconds)
+
     async def begin(self, title: str, *crowds: Watched) -> "Stretch":
         """Begin to measure; `end` of what comes back gives the Window."""
         return await Stretch(self, title, crowds).begin()

@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Sequence
 
-from loadtest.crowd.orders import Load
 from loadtest.parsing import number
 from loadtest.report.model import Series
 from loadtest.scenarios import figures
@@ -20,9 +19,7 @@ _HOUR_S = 3600.0
 async def play(run: Run, options: argparse.Namespace) -> None:
     """As `steady`; then look whether anything grew over the second half."""
     async with run.crowd() as crowd:
-        await run.settle(crowd)
-        await crowd.load(Load(kind=options.kind, rate=options.rate))
-        await crowd.pause(options.warm_up_seconds)
+        await run.put_under_load(crowd, options.rate)
         begin_s = run.seconds
         window = await run.window("soak", options.seconds, crowd)
         middle_s = (begin_s + run.seconds) / 2

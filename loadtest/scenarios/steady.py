@@ -2,7 +2,6 @@
 
 import argparse
 
-from loadtest.crowd.orders import Load
 from loadtest.scenarios import figures
 from loadtest.scenarios.running import Run
 from loadtest.scenarios.scenario import Scenario
@@ -11,9 +10,7 @@ from loadtest.scenarios.scenario import Scenario
 async def play(run: Run, options: argparse.Namespace) -> None:
     """Every Call has its own time to be sent, and its latency counts from there: a stall is not hidden."""
     async with run.crowd() as crowd:
-        await run.settle(crowd)
-        await crowd.load(Load(kind=options.kind, rate=options.rate))
-        await crowd.pause(options.warm_up_seconds)
+        await run.put_under_load(crowd, options.rate)
         window = await run.window("steady", options.seconds, crowd)
         figures.tell(run, window, rate=options.rate, limit_p99_ms=options.limit_p99_ms)
         await run.conclude(crowd)

@@ -64,9 +64,7 @@ async def _broker_restart(run: Run, options: argparse.Namespace) -> None:
     """No gateway is spared, so there are no others; sockets should outlive it, and everything be answered again."""
     need(run, Fault.RESTART_BROKER)
     async with run.crowd() as crowd:
-        await run.settle(crowd)
-        await crowd.load(Load(kind=options.kind, rate=options.rate))
-        await crowd.pause(options.warm_up_seconds)
+        await run.put_under_load(crowd, options.rate)
         quiet = await run.window("quiet", options.seconds, crowd)
         before, curve = crowd.latest, Answers(crowd.latest, quiet.counts.per_second)
         stretch = await run.begin("outage", crowd)

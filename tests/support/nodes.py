@@ -7,8 +7,6 @@ A missing server is an error and never a skip. AMQP_URL (with AMQP_MANAGEMENT_UR
 import contextlib
 import os
 import shutil
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.preparing import prepare
 from tools.nodes import (
     Broker,
     Database,
@@ -179,7 +178,7 @@ def sqlite_database_url(migrated_sqlite: Path, tmp_path: Path) -> str:
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file to copy."""
     folder = tmp_path_factory.mktemp("migrated")
-    _migrate(_sqlite_url(folder))
+    prepare(_sqlite_url(folder))
     return folder / SQLITE_FILE
 
 
@@ -187,16 +186,10 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def migrated_postgres(postgres: Database) -> Iterator[str]:
     """Name of a PostgreSQL database to copy."""
     name = f"migrated_{uuid.uuid4().hex[:12]}"
-    _migrate(postgres.create_database(name))
+    prepare(postgres.create_database(name))
     yield name
     postgres.drop_database(name)
 
 
 def _sqlite_url(folder: Path) -> str:
     return f"sqlite+aiosqlite:///{folder}/{SQLITE_FILE}"
-
-
-def _migrate(url: str) -> None:
-    # In a process of its own: an event loop may be running here.
-    command = [sys.executable, "-m", "workers", "migrate"]
-    subprocess.run(command, env={**os.environ, "DATABASE_URL": url}, check=True, capture_output=True, timeout=60)

@@ -5,19 +5,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from loadtest import scraping
+from tests.support.preparing import prepare
 from tools.nodes.guarded import GuardedProcess, end_of
 from tools.nodes.ports import free_ports
 from tools.stack import ROOT, Stack
-from workers.runtime.context import utc_now
-from workers.store.engine import Store
-from workers.store.migrating import migrate
-from workers.store.partitions import make_partitions
-from workers.store.provisioning import apply_plan, read_plan
 
 POLL_S = 0.2
 """Between two looks at another process, which tells nobody when it changes."""
@@ -43,24 +38,11 @@ def running_stack(
         settings=settings,
     )
     try:
-        with ThreadPoolExecutor(1) as thread:  # in this one, an event loop may be running
-            thread.submit(asyncio.run, _prepare(database_url)).result()
+        prepare(database_url, ROOT / "tools" / "demo.toml")
         stack.start()
         yield stack
     finally:
         stack.stop(timeout_s=10)
-
-
-async def _prepare(database_url: str) -> None:
-    """What the commands `migrate` and `provision` do, without the two seconds that each takes to start."""
-    store = Store(database_url)
-    try:
-        await migrate(store)
-        await make_partitions(store, utc_now())
-        async with store.transaction() as transaction:
-            await apply_plan(transaction, read_plan((ROOT / "tools" / "demo.toml").read_text("utf-8")), utc_now())
-    finally:
-        await store.close()
 
 
 async def until(condition: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
