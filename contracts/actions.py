@@ -70,6 +70,19 @@ def _parse(row: dict[str, str]) -> Action:
     )
 
 
+OTHER = "other"
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(name for _, name in table())
+
+
+def label(action: str) -> str:
+    """The action, or `other`: names that no schema knows are the charge points' to choose, and without bound."""
+    return action if action in _names() else OTHER
+
+
 def is_command(name: str) -> bool:
     """Whether any OCPP version has such a request to a charge point."""
     return any(action.to_charge_point for version in Version if (action := find(version, name)) is not None)

@@ -9,6 +9,7 @@ from typing import Protocol
 from contracts.broker import Delivery
 from contracts.envelope import AdmissionNotice, AdmissionVerdict
 from contracts.process.settings import Registration
+from contracts.tracing import Span
 from gateway import credentials_shown, handshake, metrics, security
 from gateway.admission import Admissions
 from gateway.admission_settings import Authentication
@@ -25,6 +26,7 @@ from gateway.security import LetIn, Policy
 from gateway.settings import GatewaySettings
 from gateway.sources import source_of
 from gateway.tolerances import Tolerance
+from gateway.tracing import Traces
 
 MOST_SOURCES = 20_000
 BURST_S = 2.0
@@ -63,10 +65,13 @@ _Then = Callable[[_Arrival, LetIn], None]
 class Admitting:
     """Judges requests; each ends in `open` or `refuse`, or with its connection."""
 
-    def __init__(self, settings: GatewaySettings, clock: Clock, door: Door) -> None:
+    def __init__(self, settings: GatewaySettings, clock: Clock, door: Door, traces: Traces | None = None) -> None:
         self._settings = settings
         self._clock = clock
         self._door = door
+        self._traces = traces
+        self._spans: dict[Connection, Span] = {}
+        """Of the handshakes that are recorded."""
         self.admissions = Admissions(
             settings.gateway_id,
             timeout=settings.admission_timeout_seconds,
@@ -101,13 +106,15 @@ class Admitting:
     def requested(self, connection: Connection, request: Request) -> None:
         """A charge point asks to come in. The limits come first: they cost the least."""
         now = self._clock.now()
+        if self._traces is not None and (span := self._traces.requested(request)) is not None:
+            self._spans[connection] = span
         source = source_of(request.peer.address)
         path = request.path.partition("?")[0][:200]
         # as in the crowd of those that are opening: behind a proxy that tells nothing, they are not told apart
         if not self._proxies.listed(request.peer.address) and not self._sources.take(source, now):
-            self._door.refuse(connection, handshake.ADDRESS_RATE, path=path)
+            self._turn_away(connection, handshake.ADDRESS_RATE, path=path)
         elif not self._rate.take(now):
-            self._door.refuse(connection, handshake.RATE, path=path)
+            self._turn_away(connection, handshake.RATE, path=path)
         else:
             verdict = handshake.decide(
                 request.path,
@@ -117,13 +124,16 @@ class Admitting:
                 request.websocket_version,
             )
             if isinstance(verdict, Refused):
-                self._door.refuse(connection, verdict, path=path)
+                self._turn_away(connection, verdict, path=path)
                 return
             shown = credentials_shown.read(request.authorization)
             self._look_up(_Arrival(connection, verdict, request, source, shown), now)
 
     def gone(self, connection: Connection) -> None:
         """It is no longer in handshake."""
+        if (span := self._spans.pop(connection, None)) is not None:
+            span.attributes["ocpp.outcome"] = "gone"
+            span.end("gone")
         self._flapping.discard(connection)
         self._waiting.pop(connection, None)
 
@@ -219,11 +229,15 @@ class Admitting:
         self._door.held(connection)
         if older is not None:
             self._waiting.pop(older, None)
-            self._door.refuse(older, handshake.SUPERSEDED, identity=identity)
+            self._turn_away(older, handshake.SUPERSEDED, identity=identity)
 
     def _open(self, arrival: _Arrival, let_in: LetIn) -> None:
-        identity = arrival.accepted.identity
-        if not self._door.open(arrival.connection, arrival.accepted, let_in) or not let_in.needs_notice:
+        identity, connection = arrival.accepted.identity, arrival.connection
+        span = self._spans.pop(connection, None)
+        opened = self._door.open(connection, arrival.accepted, let_in)
+        if self._traces is not None and span is not None:
+            self._traces.opened(span, connection.session if opened else None)
+        if not opened or not let_in.needs_notice:
             return
         self.admissions.tell(
             AdmissionNotice(
@@ -235,5 +249,11 @@ class Admitting:
             )
         )
 
+    def _turn_away(self, connection: Connection, refused: Refused, **who: str) -> None:
+        if (span := self._spans.pop(connection, None)) is not None:
+            span.attributes["ocpp.outcome"] = refused.reason
+            span.end()
+        self._door.refuse(connection, refused, **who)
+
     def _refuse(self, arrival: _Arrival, refused: Refused) -> None:
-        self._door.refuse(arrival.connection, refused, identity=arrival.accepted.identity)
+        self._turn_away(arrival.connection, refused, identity=arrival.accepted.identity)

@@ -77,6 +77,8 @@ class Announcements:
         self._closed: dict[str, Closed] = {}
         self._opened_to_tell: dict[str, None] = {}
         self._closed_to_tell: dict[str, None] = {}
+        self._since: dict[str, float] = {}
+        """When the first of a session's changes came that are not confirmed; the oldest first."""
         self._snapshots: dict[tuple[str, str], deque[Held] | None] = {}
         self._flush_planned: asyncio.Handle | None = None
         self._portion_planned: asyncio.Handle | None = None
@@ -91,11 +93,16 @@ class Announcements:
         """Entries that the broker has not confirmed."""
         return len(self._opened) + len(self._closed)
 
+    def lag_s(self, now: float) -> float:
+        """The age in seconds of the oldest change that the broker has not confirmed."""
+        return max(0.0, now - next(iter(self._since.values()), now))
+
     # changes
 
     def opened(self, session: Session, remote: str) -> None:
         """A session was opened, or is to be announced once more."""
         self._opened[session.session_id] = self._entry(session, remote)
+        self._since.setdefault(session.session_id, self._clock.now())
         self._opened_to_tell[session.session_id] = None
         self._plan_flush()
 
@@ -113,8 +120,9 @@ class Announcements:
 
     def closed(self, session: Session, code: int, reason: str) -> None:
         """A session is over; told until the broker has it."""
-        closed_ms = self._clock.wall_ms(self._clock.now())
-        session_id = session.session_id
+        now = self._clock.now()
+        closed_ms, session_id = self._clock.wall_ms(now), session.session_id
+        self._since.setdefault(session_id, now)
         self._closed[session_id] = Closed(session.identity, session_id, session.epoch, closed_ms, code, reason)
         self._closed_to_tell[session_id] = None
         if len(self._closed) > self._most_closed:
@@ -233,12 +241,16 @@ class Announcements:
         return Opened(session.identity, session.session_id, session.epoch, session.version, remote, opened_ms)
 
     def _forget(self, opened: Iterable[str], closed: Iterable[str]) -> None:
-        for session_id in (*opened, *closed):  # what is known to be over needs not be known to have been
+        settled = (*opened, *closed)
+        for session_id in settled:  # what is known to be over needs not be known to have been
             self._opened.pop(session_id, None)
             self._opened_to_tell.pop(session_id, None)
         for session_id in closed:
             self._closed.pop(session_id, None)
             self._closed_to_tell.pop(session_id, None)
+        for session_id in settled:
+            if session_id not in self._opened and session_id not in self._closed:
+                self._since.pop(session_id, None)
 
     def _plan_flush(self, batch_s: float = BATCH_S) -> None:
         if self.link is None or not self.link.up:

@@ -11,6 +11,7 @@ from contracts import schemas
 from contracts.broker import BrokerLink, PrivateQueue
 from contracts.process.monitor import Monitor
 from contracts.topology import ADMISSION_CHANGED, GATEWAYS, SESSIONS
+from contracts.tracing import Tracing
 from gateway.allocator import Trimmer, glibc
 from gateway.clock import Clock
 from gateway.drain import SETTLE_SHARE, drain
@@ -27,10 +28,10 @@ TICK_S = 0.2
 class Gateway:
     """One gateway process. `start` opens ports and connects, `stop` drains, `close` ends everything at once."""
 
-    def __init__(self, settings: GatewaySettings) -> None:
+    def __init__(self, settings: GatewaySettings, tracing: Tracing | None = None) -> None:
         """Reads the files of TLS; raises CertificateFileError."""
         self.settings = settings
-        self.edge = Edge(settings, Clock())
+        self.edge = Edge(settings, Clock(), tracing)
         listener = Listener(self.edge)
         self.link = BrokerLink(
             settings.amqp_url.get_secret_value(),
@@ -144,10 +145,10 @@ class Gateway:
         return "blocks publishers" if self.link.blocked else None
 
 
-async def serve(settings: GatewaySettings, stop: asyncio.Event) -> int:
+async def serve(settings: GatewaySettings, stop: asyncio.Event, tracing: Tracing | None = None) -> int:
     """Run a gateway until `stop` is set; returns the exit code."""
     try:
-        gateway = Gateway(settings)
+        gateway = Gateway(settings, tracing)
         await gateway.start()
     except (ListenError, CertificateFileError) as error:
         structlog.get_logger().error("gateway.not_started", problem=str(error))

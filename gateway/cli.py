@@ -11,6 +11,7 @@ from contracts.errors import BrokerRefusedError, ContractError
 from contracts.process import logs, running
 from contracts.process import settings as process_settings
 from contracts.topology import FRAME_LOG_TOPOLOGY, TOPOLOGY
+from contracts.tracing.starting import started
 from gateway import allocator, granting
 from gateway.settings import GatewaySettings
 
@@ -39,7 +40,8 @@ def _run() -> int:
     settings = process_settings.load(GatewaySettings)
     allocator.set_up(allocator.glibc())
     logs.configure(settings, "ocpp-gateway")
-    return running.run(lambda stop: serve(settings, stop))
+    tracing = started(settings, "ocpp-gateway", settings.gateway_id)
+    return running.run(lambda stop: serve(settings, stop, tracing), "ocpp-gateway", tracing)
 
 
 def _declare() -> int:

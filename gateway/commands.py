@@ -112,13 +112,13 @@ class CommandLane:
         effects: list[Effect] = []
         frame = self._frame(command, effects)
         if isinstance(frame, Outcome):
-            return [self._end(frame)]
+            return [*effects, self._end(frame)]
         if command.deadline <= now:
-            return [self._end(_expired(command))]
+            return [*effects, self._end(_expired(command))]
         if len(self._waiting) >= self._limit:
             # Not remembered: asked again later it may well be sent.
             del self._digests[command_id]
-            return [_rejected(command, Reason.QUEUE_FULL)]
+            return [*effects, _rejected(command, Reason.QUEUE_FULL)]
         self._waiting.append(_Accepted(command, frame, digest))
         return [*effects, *self._send_next(now)]
 

@@ -7,6 +7,7 @@ from math import ceil
 
 from contracts.envelope import CommandEnvelope, ReplyEnvelope
 from contracts.frame_log import Direction
+from contracts.tracing import Tracing
 from gateway import handshake, metrics
 from gateway.admitting import Admitting
 from gateway.announcements import Announcements
@@ -16,7 +17,7 @@ from gateway.connection import Connection
 from gateway.crowd import Crowd
 from gateway.deadlines import Delay, Rounds, SessionDeadlines
 from gateway.dispatch import Dispatch
-from gateway.effects import Abandon, Effect, Outcome, Transmit
+from gateway.effects import Abandon, Effect, Outcome, Settled, Transmit
 from gateway.effects import Relay as RelayEffect
 from gateway.frame_log import FrameLog
 from gateway.handshake import Accepted, Refused
@@ -28,11 +29,13 @@ from gateway.peer import Request
 from gateway.registry import Registry
 from gateway.relay import Relay
 from gateway.security import LetIn
-from gateway.session import Session, SessionRules
+from gateway.session import Session
+from gateway.session_rules import rules_of
 from gateway.settings import GatewaySettings
 from gateway.signed_messages import Signatures
 from gateway.sources import source_of
 from gateway.takeover import Takeover
+from gateway.tracing import Traces
 
 REPLACED = 1008
 """Close code of a socket whose charge point has connected anew: a policy of ours, not an error of its own."""
@@ -46,7 +49,7 @@ _SPARE_SOCKETS = 100
 class Edge:
     """Everything of one gateway process except its sockets' listener and its broker link."""
 
-    def __init__(self, settings: GatewaySettings, clock: Clock) -> None:
+    def __init__(self, settings: GatewaySettings, clock: Clock, tracing: Tracing | None = None) -> None:
         self.settings = settings
         self.clock = clock
         self.max_frame_bytes = settings.max_frame_bytes
@@ -60,7 +63,8 @@ class Edge:
             settings.gateway_id, self, clock, window_calls=settings.window_calls, window_bytes=settings.window_bytes
         )
         self.outcomes = Outcomes(settings.outcomes_kept)
-        self.admitting = Admitting(settings, clock, self)
+        self._traces = None if tracing is None else Traces(tracing, clock)
+        self.admitting = Admitting(settings, clock, self, self._traces)
         self.announcements = Announcements(
             settings.gateway_id,
             clock,
@@ -70,15 +74,8 @@ class Edge:
         )
         self.frame_log = FrameLog(settings, clock)
         self.takeover = Takeover(settings.gateway_id, self.registry, self.announcements, _replaced)
-        self.dispatch = Dispatch(settings.gateway_id, clock, self.outcomes, self._find, self._offer)
-        self._rules = SessionRules(
-            call_timeout=settings.call_timeout_seconds,
-            command_timeout=settings.command_timeout_seconds,
-            pending_calls=settings.pending_calls,
-            waiting_commands=settings.waiting_commands,
-            rulebook=settings.rulebook,
-            tolerances=settings.tolerances,
-        )
+        self.dispatch = Dispatch(settings.gateway_id, clock, self.outcomes, self._find, self._offer, self._traces)
+        self._rules = rules_of(settings)
         self._deadlines: SessionDeadlines[Connection] = SessionDeadlines()
         self._handshakes: Delay[Connection] = Delay(settings.handshake_timeout_seconds)
         self._closings: Delay[Connection] = Delay(settings.close_timeout_seconds)
@@ -91,6 +88,8 @@ class Edge:
         )
         self._waiting_for_room: dict[Connection, None] = {}
         self._journal = Journal()
+        metrics.CONNECTIONS_LIMIT.set(settings.max_connections)
+        metrics.WINDOW_LIMIT.set(settings.window_calls)
 
     def everyone(self) -> Iterator[Connection]:
         """Every TCP connection."""
@@ -243,12 +242,14 @@ class Edge:
             (metrics.WINDOW, len(self.relay)),
             (metrics.WINDOW_BYTES, self.relay.size_bytes),
             (metrics.PAUSED, len(self._waiting_for_room)),
+            (metrics.ANNOUNCEMENT_LAG, self.announcements.lag_s(now)),
         )
         self._journal.tick(gauges)
 
     def begin_drain(self) -> None:
         """Take no new sessions, Calls or commands; what is in flight goes on."""
         self.draining = True
+        metrics.DRAINING.set(1)
         for connection in self.registry:
             if connection.session is not None:
                 self._perform(connection, connection.session, connection.session.drain())
@@ -346,16 +347,22 @@ class Edge:
         self.announcements.closed(session, *connection.farewell)
 
     def _perform(self, connection: Connection, session: Session, effects: Iterable[Effect]) -> None:
-        tally = self._journal.tallies[session.version]
+        tally, traces, written = self._journal.tallies[session.version], self._traces, False
         for effect in effects:
             if isinstance(effect, Transmit):
                 tally.sent += 1
-                if connection.transmit(effect.frame) and session.logged:
+                written = connection.transmit(effect.frame)
+                if written and session.logged:
                     self.frame_log.record(session, Direction.OUT, effect.frame, self.clock.now())
             elif isinstance(effect, RelayEffect):
                 tally.calls += 1
                 self.announcements.spoken(session)
-                self.relay.take(session, effect, connection)
+                span = None if traces is None else traces.begun(session, effect)
+                self.relay.take(session, effect, connection, span)
+            elif isinstance(effect, Settled):
+                self._journal.settled(session, effect, self.clock.now())
+                if traces is not None:
+                    traces.settled(session, effect, written=written)
             elif isinstance(effect, Abandon):
                 self.relay.abandon(session.session_id, effect.number)
             elif isinstance(effect, Outcome):

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from contracts.envelope import OutcomeKind
 from contracts.schemas import Violation
+from contracts.versions import ErrorKind
 
 
 class Noticed(StrEnum):
@@ -70,6 +71,46 @@ class Abandon:
     number: int
 
 
+class Ending(StrEnum):
+    """How a charge point's Call ended, as its gateway sees it."""
+
+    RESULT = "result"
+    """A worker's CALLRESULT was sent."""
+    CALL_ERROR = "call_error"
+    """A worker's CALLERROR was sent."""
+    REFUSED = "refused"
+    """We refused it: its payload, its signature, or nobody serves the action."""
+    TIMEOUT = "timeout"
+    """No worker answered in time: InternalError, or silence where that would cost billing data."""
+    FAILED = "failed"
+    """It cannot get an answer for a failure of ours."""
+    CLOSED = "closed"
+    """The session ended first."""
+
+    __hash__ = str.__hash__  # an enumeration's own runs in Python, and one is looked up for every Call
+
+
+@dataclass(slots=True)
+class Settled:
+    """A Call that was taken has ended; `received` is the monotonic time at which it came. Made for every Call."""
+
+    unique_id: str
+    action: str
+    received: float
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """A payload violates its schema."""
+
+    direction: str
+    """`in`: a request of the charge point; `result`: its answer to a command; `out`: a command."""
+    action: str
+    rule: ErrorKind
+    taken: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a command ended; times are monotonic seconds."""
@@ -90,6 +131,8 @@ class Notice:
 
     kind: Noticed
     detail: str = ""
+    unique_id: str = ""
+    """Of the message that it is about, where there is one."""
 
 
-Effect = Transmit | Relay | Abandon | Outcome | Notice
+Effect = Transmit | Relay | Abandon | Settled | Outcome | Notice | Invalid

@@ -12,7 +12,7 @@ from contracts import ocppj
 from contracts.ocppj import Call
 from contracts.schemas import Check, Violation
 from contracts.versions import ErrorKind, Version
-from gateway.effects import Effect, Notice, Noticed
+from gateway.effects import Effect, Invalid, Notice, Noticed
 from gateway.routes import Route
 from gateway.signed_messages import Opened, Signatures, SignedResult, bare, is_jws
 from gateway.tolerances import NUL, Tolerance, explain, holds_nul
@@ -90,7 +90,11 @@ class Inspector:
         violation, borne = _look(call.payload, route.request, self.tolerances, call.frame)
         refused = violation is not None and not borne and route.enforced
         if not (refused and message_type == ocppj.SEND):  # which has a count of its own
-            effects += self._notices(violation, borne, Noticed.INVALID_CALL, call.action, taken=not refused)
+            effects += self._notices(
+                violation, borne, Noticed.INVALID_CALL, call.action, call.unique_id, taken=not refused
+            )
+        if violation is not None and not borne:
+            effects.append(Invalid("in", call.action, violation.kind, taken=not refused))
         if violation is not None and refused:
             return Refused(violation.kind, violation.description)
         return Taken(call, route, violation, signed_by)
@@ -99,7 +103,7 @@ class Inspector:
         """Judge an answer to a command; it need not be signed, as our commands are not (part 4, 7.2)."""
         if self.signatures is not None and is_jws(payload):
             opened = self.signatures.open(ocppj.CALL_RESULT, unique_id, action, payload)
-            effects += _signed(opened, action)
+            effects += _signed(opened, action, unique_id)
             if isinstance(opened, SignedResult):
                 return Result({}, refused=Refused(ErrorKind.SECURITY, f"signature: {opened.value}"))
             payload = opened.payload
@@ -107,8 +111,11 @@ class Inspector:
         if route.result is None or route.result.valid(payload):
             return Result(payload)
         violation, borne = _look(payload, route.result, self.tolerances)
-        effects += self._notices(violation, borne, Noticed.INVALID_RESULT, action, taken=not route.enforced)
-        if violation is None or borne or not route.enforced:
+        effects += self._notices(violation, borne, Noticed.INVALID_RESULT, action, unique_id, taken=not route.enforced)
+        if violation is None or borne:
+            return Result(payload, violation)
+        effects.append(Invalid("result", action, violation.kind, taken=not route.enforced))
+        if not route.enforced:
             return Result(payload, violation)
         return Result(payload, violation, Refused(violation.kind, violation.description))
 
@@ -118,6 +125,7 @@ class Inspector:
         violation = None if route.command is None else route.command.violation(payload)
         if violation is None:
             return None
+        effects.append(Invalid("out", action, violation.kind, taken=not route.commands_enforced))
         if route.commands_enforced:
             return Refused(violation.kind, violation.description)
         effects += self._notices(violation, frozenset(), Noticed.INVALID_COMMAND, action, taken=True)
@@ -134,11 +142,18 @@ class Inspector:
             opened = SignedResult.UNSIGNED
         else:
             return None
-        effects += _signed(opened, call.action)
+        effects += _signed(opened, call.action, call.unique_id)
         return opened
 
     def _notices(
-        self, violation: Violation | None, borne: frozenset[Tolerance], invalid: Noticed, action: str, *, taken: bool
+        self,
+        violation: Violation | None,
+        borne: frozenset[Tolerance],
+        invalid: Noticed,
+        action: str,
+        unique_id: str = "",
+        *,
+        taken: bool,
     ) -> list[Effect]:
         """What is worth a count and, at the first of its kind in this session, a line in the log."""
         notices: list[Effect] = [Notice(Noticed.TOLERATED, rule.value) for rule in sorted(borne)]
@@ -148,7 +163,7 @@ class Inspector:
         told = self._told = set() if self._told is None else self._told
         if taken and (invalid, action) not in told:
             told.add((invalid, action))  # schemas know these names, so there are not many
-            notices.append(Notice(Noticed.INVALID_TAKEN, f"{action}: {violation.kind.value}"))
+            notices.append(Notice(Noticed.INVALID_TAKEN, f"{action}: {violation.kind.value}", unique_id))
         return notices
 
 
@@ -169,10 +184,10 @@ def _look(
     return violation, borne
 
 
-def _signed(opened: Opened | SignedResult, action: str) -> list[Effect]:
+def _signed(opened: Opened | SignedResult, action: str, unique_id: str) -> list[Effect]:
     if isinstance(opened, Opened):
         return [Notice(Noticed.SIGNED, SignedResult.VERIFIED)]
     return [
         Notice(Noticed.SIGNED, opened.value),
-        Notice(Noticed.SIGNATURE_REFUSED, f"{action[:50]}: {opened.value}"),
+        Notice(Noticed.SIGNATURE_REFUSED, f"{action[:50]}: {opened.value}", unique_id),
     ]

@@ -43,7 +43,8 @@ class Introduction:
             return REPEATED_HEADER
         offered = tuple(headers.get_all("Sec-WebSocket-Protocol"))
         version = next(iter(headers.get_all("Sec-WebSocket-Version")), None)
-        return Request(request.path, offered, known, credentials[0] if credentials else None, version)
+        trace = next(iter(headers.get_all("traceparent")), None)
+        return Request(request.path, offered, known, credentials[0] if credentials else None, version, trace)
 
     def _complete(self, peer: Peer, secured: ssl.SSLObject | None, headers: Headers) -> Peer | Refused:
         proxies = self.proxies

@@ -7,6 +7,7 @@ import structlog
 
 from contracts.envelope import OutcomeEnvelope
 from contracts.errors import LinkDownError
+from contracts.tracing import Span
 from gateway import metrics
 from gateway.relay import Link
 
@@ -16,6 +17,10 @@ class Asker(NamedTuple):
 
     reply_to: str = ""
     correlation_id: str = ""
+    action: str = metrics.OTHER
+    """What the command asks for, as metrics name it."""
+    span: Span | None = None
+    """The command's, when its trace is recorded."""
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +31,7 @@ class PendingOutcome:
     asker: Asker
     command_id: str
     body: bytes
+    publishing: Span | None = None
 
 
 class Outcomes:
@@ -45,7 +51,7 @@ class Outcomes:
 
     def tell(self, asker: Asker, envelope: OutcomeEnvelope) -> None:
         """Publish to the queue of whoever sent the command, under the correlation id that it came with."""
-        metrics.OUTCOMES.labels(envelope.kind.value).inc()
+        metrics.OUTCOMES.labels(asker.action, envelope.kind.value).inc()
         if not asker.reply_to:
             metrics.OUTCOMES_DROPPED.labels("no_reply_to").inc()
             return
@@ -65,9 +71,13 @@ class Outcomes:
             self._publish(pending)
 
     def confirmed(self, pending: PendingOutcome) -> None:
+        if pending.publishing is not None:
+            pending.publishing.end()
         self._kept.pop(pending.number, None)
 
     def refused(self, pending: PendingOutcome) -> None:
+        if pending.publishing is not None:
+            pending.publishing.end("refused")
         self._refused.append(pending)
 
     def tick(self) -> None:
@@ -81,8 +91,19 @@ class Outcomes:
         if self.link is None or not self.link.up:
             return
         try:
-            reply_to, correlation_id = pending.asker
-            self.link.publish("", reply_to, pending.body, token=pending, correlation_id=correlation_id)
+            asker = pending.asker
+            publishing = None if asker.span is None else asker.span.publishing("outcome")
+            self.link.publish(
+                "",
+                asker.reply_to,
+                pending.body,
+                token=pending,
+                correlation_id=asker.correlation_id,
+                headers=None if publishing is None else publishing.headers,
+            )
+            if pending.publishing is not None:
+                pending.publishing.end("connection_lost")  # an earlier one, of which nothing more will be heard
+            pending.publishing = publishing
         except LinkDownError:
             return  # link_up publishes it
         except ValueError:

@@ -50,3 +50,5 @@ class Request:
     """The value of the Authorization header."""
     websocket_version: str | None = None
     """The value of Sec-WebSocket-Version."""
+    traceparent: str | None = None
+    """W3C Trace Context of whoever sent or passed on the request; not checked."""

@@ -6,7 +6,7 @@ connection, and a transaction message stays here until the broker confirms it, w
 
 import random
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import structlog
@@ -15,6 +15,7 @@ from contracts import topology
 from contracts.broker import Delivery, Returned
 from contracts.envelope import ReplyEnvelope, encode_call
 from contracts.errors import EnvelopeError, LinkDownError
+from contracts.tracing import Span
 from gateway import metrics
 from gateway.clock import Clock
 from gateway.effects import Relay as RelayEffect
@@ -28,6 +29,8 @@ IN_TIME = 2 / 3
 their time gives workers nothing but what is about to be too late: after a power cut nobody's boot was answered."""
 REPUBLISH_BYTES = 1024 * 1024
 """Handed to the link at a time after a reconnect: a full window in one go would be in memory three times."""
+
+_QUEUED, _CONFIRMED, _ANSWERED = map(metrics.STAGES.of, ("queued", "confirmed", "answered"))
 
 
 class Link(Protocol):
@@ -54,6 +57,7 @@ class Link(Protocol):
         reply_to: str = "",
         expiration_ms: int | None = None,
         type: str = "",  # noqa: A002 - AMQP's own name for the property
+        headers: Mapping[str, str] | None = None,
     ) -> None: ...
 
 
@@ -81,8 +85,11 @@ class InFlight:
         "key",
         "number",
         "owner",
+        "published",
+        "publishing",
         "received",
         "refused",
+        "span",
     )
 
     def __init__(self, correlation_id: str, effect: RelayEffect, body: bytes, owner: object) -> None:
@@ -96,8 +103,19 @@ class InFlight:
         self.is_send = effect.is_send
         self.owner: object | None = owner
         self.received = effect.received
+        self.published = 0.0
+        """Monotonic seconds at which the link took it last; 0: not yet."""
         self.confirmed = False
         self.refused = False
+        self.span: Span | None = None
+        self.publishing: Span | None = None
+        """When the Call is recorded: its span, and that of its publish until the broker says what became of it."""
+
+    def published_ends(self, error: str | None = None) -> None:
+        """The broker has it, or will never."""
+        if self.publishing is not None:
+            self.publishing.end(error)
+            self.publishing = None
 
 
 class Relay:
@@ -140,7 +158,7 @@ class Relay:
         """Bytes of envelopes in the window."""
         return self._bytes
 
-    def take(self, session: Session, effect: RelayEffect, owner: object) -> None:
+    def take(self, session: Session, effect: RelayEffect, owner: object, span: Span | None = None) -> None:
         """Put a Call into the window and publish it, now or when the broker is back."""
         now = self._clock.now()
         violation = effect.violation
@@ -160,6 +178,7 @@ class Relay:
             effect.signed_by,
         )
         entry = InFlight(f"{session.session_id}:{effect.number}", effect, body, owner)
+        entry.span = span
         self._window[entry.correlation_id] = entry
         self._bytes += len(body)
         if entry.is_send:
@@ -209,6 +228,8 @@ class Relay:
 
     def link_down(self) -> None:
         """The connection is gone: the window alone says what is to be published on the next one."""
+        for entry in self._window.values():
+            entry.published_ends("connection_lost")
         self._unpublished.clear()
         self._awaited = None
         self.flow_changed()
@@ -223,6 +244,9 @@ class Relay:
     def confirmed(self, entry: InFlight) -> None:
         """The broker has it."""
         entry.confirmed = True
+        if entry.publishing is not None:
+            entry.published_ends()
+        _CONFIRMED.observe(self._clock.now() - entry.published)
         if entry.refused:  # what other queues take says nothing of the one that is full
             entry.refused = False
             self._retry_delay = RETRY_FIRST_S
@@ -233,6 +257,7 @@ class Relay:
 
     def refused(self, entry: InFlight) -> None:
         """The broker would not take it (queue full): again a little later."""
+        entry.published_ends("refused")
         if entry.correlation_id in self._window:
             self._retry_later(entry)
         if entry is self._awaited:
@@ -256,15 +281,20 @@ class Relay:
                 self._drop(entry)  # answered, so certainly stored
             return
         self._drop(entry)
+        receiving = None if entry.span is None else entry.span.receiving("reply", delivery)
         try:
             reply = ReplyEnvelope.decode(delivery.body)
         except EnvelopeError as error:
             metrics.REPLIES_DROPPED.labels("bad_envelope").inc()
             self._log.error("relay.bad_reply", correlation_id=delivery.correlation_id, problem=str(error))
+            if receiving is not None:
+                receiving.end("bad_reply")
             self._receiver.relay_failed(entry.owner, entry.number)
             return
-        metrics.ROUNDTRIP.observe(self._clock.now() - entry.received)
+        _ANSWERED.observe(self._clock.now() - entry.published)
         self._receiver.replied(entry.owner, entry.number, reply)
+        if receiving is not None:
+            receiving.end()
 
     def tick(self, now: float) -> None:
         """Publish again what the broker refused, when its time has come; give up SENDs that are too old."""
@@ -308,6 +338,7 @@ class Relay:
             expiration_ms = int((entry.deadline - now) * IN_TIME * 1000)
             if expiration_ms <= 0:
                 return False  # its session gives it up at the next tick
+        publishing = None if entry.span is None else entry.span.publishing(topology.CALLS)
         try:
             link.publish(
                 topology.CALLS,
@@ -319,9 +350,14 @@ class Relay:
                 correlation_id=entry.correlation_id,
                 reply_to="" if entry.is_send else link.reply_queue,
                 expiration_ms=expiration_ms,
+                headers=None if publishing is None else publishing.headers,
             )
         except LinkDownError:
             return False  # link_up publishes it
+        entry.publishing = publishing
+        if not entry.published:
+            _QUEUED.observe(now - entry.received)
+        entry.published = now
         return True
 
     def _drop(self, entry: InFlight) -> None:
@@ -331,6 +367,8 @@ class Relay:
         if entry.owner is None:
             metrics.ORPHANS.dec()
         elif entry.is_send:
+            if entry.span is not None:
+                entry.span.end(None if entry.confirmed else "unconfirmed")
             self._sends.pop(entry.correlation_id, None)
             self._receiver.send_settled(entry.owner)
         low_calls, low_bytes = self._most_calls * LOW_WATER, self._most_bytes * LOW_WATER

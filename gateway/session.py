@@ -4,7 +4,6 @@ One Call per direction is in flight (OCPP-J 4.1.1); the two directions never wai
 effects that the shell carries out, in order. Times are monotonic seconds given by the caller.
 """
 
-from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple, cast
 
@@ -12,29 +11,21 @@ from contracts import ocppj
 from contracts.commands import Reason
 from contracts.envelope import OutcomeKind, ReplyEnvelope
 from contracts.ocppj import BadFrame, Call, CallError, CallResult, Send
+from contracts.tracing import Span
 from contracts.versions import ErrorKind, Version
 from gateway.commands import Command, CommandLane
-from gateway.effects import Abandon, Effect, Notice, Noticed, Outcome, Relay, Transmit
+from gateway.effects import Abandon, Effect, Ending, Notice, Noticed, Outcome, Relay, Settled, Transmit
 from gateway.inspection import Inspector, Refused
 from gateway.pace import Pace
+from gateway.session_rules import SessionRules
 from gateway.signed_messages import Signatures, bare
-from gateway.tolerances import HARMLESS, NUL, Tolerance
-from gateway.validation import STRICT_BOOK, Routes, Rulebook
+from gateway.tolerances import NUL, Tolerance
+from gateway.validation import Routes
 
 PENDING_BYTES = 64 * 1024
 """Waiting frames of one session above which it is not read; one more of any size may be among them."""
 
-
-@dataclass(frozen=True, slots=True)
-class SessionRules:
-    """The bounds, times (seconds) and policies that all sessions of a gateway share."""
-
-    call_timeout: float = 30.0
-    command_timeout: float = 30.0
-    pending_calls: int = 8
-    waiting_commands: int = 16
-    rulebook: Rulebook = STRICT_BOOK
-    tolerances: frozenset[Tolerance] = HARMLESS
+_RESULT = Ending.RESULT  # to look up a member of an enumeration takes 0.1 us, and this one is of every Call
 
 
 class _Open(NamedTuple):
@@ -42,6 +33,7 @@ class _Open(NamedTuple):
 
     unique_id: str
     action: str
+    received: float
 
 
 class Session:
@@ -50,7 +42,8 @@ class Session:
     __slots__ = (
         "_answer_by", "_call", "_call_number", "_commands", "_draining", "_inspector", "_number", "_pending",
         "_pending_bytes", "_rules", "_transaction", "_unconfirmed_sends", "calls", "certificate_name", "closed",
-        "epoch", "identity", "key_id", "logged", "opened_at", "pace", "profile", "scheduled", "session_id", "version",
+        "epoch", "identity", "key_id", "logged", "opened_at", "pace", "profile", "scheduled", "session_id", "span",
+        "version",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +78,8 @@ class Session:
         """For the shell: what it has used of its rates, if there are any."""
         self.scheduled = inf
         """For the shell: when it has arranged to call `tick`."""
+        self.span: Span | None = None
+        """For the shell: that of the Call in flight, if it is recorded."""
         self._rules = rules
         self._inspector = Inspector(rules.rulebook.routes(version, vendor, model), rules.tolerances, signatures)
         self._call: _Open | None = None
@@ -166,7 +161,7 @@ class Session:
             self._start(call, now, now, effects)
             return effects
         if not self.wants_reading:
-            return [Notice(Noticed.CALL_OVER_BOUND, call.action[:50])]
+            return [Notice(Noticed.CALL_OVER_BOUND, call.action[:50], call.unique_id)]
         if (
             call.unique_id == self._call.unique_id
             and not self._inspector.bears(Tolerance.DUPLICATE_UNIQUE_ID, effects)
@@ -190,14 +185,15 @@ class Session:
             taken = inspector.request(ocppj.CALL, call, effects)
             if isinstance(taken, Refused):
                 effects.append(self._refusal(call, taken.kind, taken.description))
+                effects.append(Settled(call.unique_id, call.action, received, Ending.REFUSED))
                 return
             call, route, violation, signed_by = taken
         name = call.action
         transaction = route.transaction
         if route.key is None:
-            effects += self._nobody_serves(call.unique_id, name, transaction=transaction)
+            effects += self._nobody_serves(_Open(call.unique_id, name, received), transaction=transaction)
             return
-        self._call = _Open(call.unique_id, name)
+        self._call = _Open(call.unique_id, name, received)
         self._call_number = self._number
         self._transaction = transaction
         self._answer_by = deadline = now + self._rules.call_timeout
@@ -232,7 +228,7 @@ class Session:
         if isinstance(taken, Refused):
             return [*effects, Notice(Noticed.REFUSED_SEND, taken.description)]
         if not self.wants_reading:
-            return [Notice(Noticed.CALL_OVER_BOUND, send.action)]
+            return [Notice(Noticed.CALL_OVER_BOUND, send.action, send.unique_id)]
         self.calls += 1
         self._number += 1
         self._unconfirmed_sends += 1
@@ -271,23 +267,24 @@ class Session:
             return [Notice(Noticed.LATE_REPLY)]
         error = reply.error
         if error is None:
-            answer = ocppj.encode_call_result(call.unique_id, reply.payload)
+            answer, ending = ocppj.encode_call_result(call.unique_id, reply.payload), _RESULT
         else:
             answer = ocppj.encode_call_error(call.unique_id, error, self.version, reply.description)
-        return self._answered([Transmit(answer)], now)
+            ending = Ending.CALL_ERROR
+        return self._answered([Transmit(answer), Settled(*call, ending)], now)
 
     def unroutable(self, number: int, now: float) -> list[Effect]:
         """No worker serves Call `number`."""
         call = self._call
         if call is None or number != self._call_number:
             return [Notice(Noticed.LATE_REPLY)]
-        return self._answered(self._nobody_serves(*call, transaction=self._transaction), now)
+        return self._answered(self._nobody_serves(call, transaction=self._transaction), now)
 
     def relay_failed(self, number: int, now: float) -> list[Effect]:
         """Call `number` cannot get an answer: our failure, so silence for billing data, else InternalError."""
         if self._call is None or number != self._call_number:
             return [Notice(Noticed.LATE_REPLY)]
-        return self._answered(self._our_failure(), now)
+        return self._answered(self._our_failure(Ending.FAILED), now)
 
     def send_settled(self) -> None:
         """The broker has one more SEND of ours (or will never have it)."""
@@ -316,8 +313,8 @@ class Session:
         if self._call is not None and self._answer_by <= now:
             late = [
                 Abandon(self._call_number),
-                Notice(Noticed.CALL_TIMEOUT, self._call.action[:50]),
-                *self._our_failure(),
+                Notice(Noticed.CALL_TIMEOUT, self._call.action[:50], self._call.unique_id),
+                *self._our_failure(Ending.TIMEOUT),
             ]
             effects = self._answered(late, now)
         if self._commands is not None:
@@ -341,17 +338,13 @@ class Session:
         if self.closed:
             return []
         self.closed = True
-        effects: list[Effect] = []
-        if self._call is not None:
-            effects.append(Abandon(self._call_number))
-            self._call = None
+        effects = self._let_go()
         pending, self._pending = self._pending, []
         for frame, received in pending:
             call = self._waiting_call(frame)
             if self._inspector.route(bare(call.action) or call.action).transaction:
                 self._start(call, received, now, effects)
-                self._call = None
-                effects.append(Abandon(self._number))
+                effects += self._let_go()
         self._answer_by = inf
         if self._commands is not None:
             effects += self._commands.close()
@@ -375,19 +368,31 @@ class Session:
             self._start(self._waiting_call(frame), received, now, effects)
         return effects
 
+    def _let_go(self) -> list[Effect]:
+        """Free the slot: nobody waits for the answer any more."""
+        if self._call is None:
+            return []
+        settled, self._call = Settled(*self._call, Ending.CLOSED), None
+        return [Abandon(self._call_number), settled]
+
     def _waiting_call(self, frame: bytes) -> Call:
         return cast("Call", ocppj.decode(frame, self.version))
 
-    def _nobody_serves(self, unique_id: str, action: str, *, transaction: bool) -> list[Effect]:
-        notice = Notice(Noticed.UNROUTABLE, action[:50])
+    def _nobody_serves(self, call: _Open, *, transaction: bool) -> list[Effect]:
+        notice = Notice(Noticed.UNROUTABLE, call.action[:50], call.unique_id)
         if transaction:
-            return [notice]
-        kind = ErrorKind.NOT_SUPPORTED if action in self._inspector.policy else ErrorKind.NOT_IMPLEMENTED
-        return [notice, Transmit(ocppj.encode_call_error(unique_id, kind, self.version))]
+            return [notice, Settled(*call, Ending.FAILED)]
+        kind = ErrorKind.NOT_SUPPORTED if call.action in self._inspector.policy else ErrorKind.NOT_IMPLEMENTED
+        error = ocppj.encode_call_error(call.unique_id, kind, self.version)
+        return [notice, Transmit(error), Settled(*call, Ending.REFUSED)]
 
-    def _our_failure(self) -> list[Effect]:
+    def _our_failure(self, ending: Ending) -> list[Effect]:
         """A CALLERROR would use up the charge point's attempts, and it would drop billing data: stay silent there."""
-        if self._call is None or self._transaction:
+        if self._call is None:
             return []
+        settled = Settled(*self._call, ending)
+        if self._transaction:
+            return [settled]
         text = "no answer in time"
-        return [Transmit(ocppj.encode_call_error(self._call.unique_id, ErrorKind.INTERNAL, self.version, text))]
+        error = ocppj.encode_call_error(self._call.unique_id, ErrorKind.INTERNAL, self.version, text)
+        return [Transmit(error), settled]

@@ -212,12 +212,13 @@ class Tls:
         self._tell()
 
     def _tell(self) -> None:
+        metrics.TLS_NOT_AFTER.clear()  # a kind of key that is no longer in use must not seem to expire one day
         for one in self.loaded.certificates:
             metrics.TLS_NOT_AFTER.labels(one.key_type.value).set(one.not_after.timestamp())
         ends = None if self.loaded.trust is None else self.loaded.trust.next_update
+        metrics.TLS_REVOCATIONS_NEXT_UPDATE.set(0 if ends is None else ends.timestamp())
         if ends is None:
             return
-        metrics.TLS_REVOCATIONS_NEXT_UPDATE.set(ends.timestamp())
         if ends < self._now() and not self._warned:
             self._warned = True
             self._log.warning("tls.revocations_outdated", next_update=ends.isoformat())

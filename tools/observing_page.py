@@ -13,13 +13,15 @@ from gateway.journal import LOGGED
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "observing.md"
+NOTICED_FIELDS = "`identity`, `session`, `detail`; `unique_id` and `trace` where there is one"
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 HEAD = """# What the processes show
 
 Every process serves `/metrics` (Prometheus), `/healthz` (alive; never depends on broker or database) and `/readyz`
 (may take new work; the body names each check) on `OCPP_MONITOR_PORT`. Logs are JSON lines, or console lines on a
 terminal; each has `event`, `level`, `timestamp`, `process`, and the fields named here. One charge point's story is the
-lines with its `identity`; a session's are those with its `session`. Payloads, tokens and credentials are never logged,
+lines with its `identity`; a session's are those with its `session`; `trace` is there where the Call's or command's
+trace is recorded ([tracing](tracing.md)). Payloads, tokens and credentials are never logged,
 and no metric has an identity for a label. These names are part of the contract. This page is made from the code by
 `make docs`.
 """
@@ -29,14 +31,15 @@ def page() -> str:
     """The whole page."""
     parts = [HEAD]
     for title, module in (
-        ("broker link", "contracts.broker.metrics"),
-        ("gateway", "gateway.metrics"),
-        ("workers", "workers.metrics"),
+        ("every process", "contracts.process.metrics"),
+        ("the broker link", "contracts.broker.metrics"),
+        ("the gateway", "gateway.metrics"),
+        ("the workers", "workers.metrics"),
     ):
         rows = sorted(_metrics(module))
-        parts.append(f"\n## Metrics of the {title}\n\n" + _table(("metric", "kind", "labels", "meaning"), rows))
+        parts.append(f"\n## Metrics of {title}\n\n" + _table(("metric", "kind", "labels", "meaning"), rows))
     for package in ("contracts", "gateway", "workers"):
-        noticed = {(f"`{name}`", "warning", "`identity`, `session`, `detail`") for name in LOGGED.values()}
+        noticed = {(f"`{name}`", "warning", NOTICED_FIELDS) for name in LOGGED.values()}
         rows = sorted({*_events(package), *(noticed if package == "gateway" else ())})
         parts.append(f"\n## Log events of {package}\n\n" + _table(("event", "level", "fields"), rows))
     return "".join(parts)
@@ -47,7 +50,8 @@ def _metrics(module: str) -> Iterator[tuple[str, ...]]:
         if isinstance(metric, MetricWrapperBase | Durations):
             (family,) = metric.describe() if isinstance(metric, MetricWrapperBase) else metric.collect()
             suffix = "_total" if family.type == "counter" else ""
-            named = getattr(metric, "_labelnames", ())  # there is no public way
+            # of the library's own metrics there is no public way to know
+            named = metric.label_names if isinstance(metric, Durations) else getattr(metric, "_labelnames", ())
             labels = ", ".join(f"`{name}`" for name in named)
             yield f"`{family.name}{suffix}`", family.type, labels, family.documentation
 

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from contracts.process.settings import ProcessSettings, variables
+from contracts.tracing.settings import TracingSettings
 from gateway.settings import GatewaySettings
 from workers.settings import WorkerSettings
 
@@ -15,14 +16,21 @@ that a process would use or, when there are any, all mistakes at once; a process
 the same lines and exits with status 2. This page is made from the code by `make docs`.
 """
 
+TRACING = """Tracing
+
+All processes; [tracing](tracing.md) tells what it is. Further variables of the OpenTelemetry SDK, such as
+OTEL_EXPORTER_OTLP_CERTIFICATE, OTEL_EXPORTER_OTLP_TIMEOUT, OTEL_BSP_* and OTEL_SPAN_*, work as it documents them."""
+
 
 def page() -> str:
     """The whole page."""
-    shared = variables(ProcessSettings)
-    names = {name for name, _, _ in shared}
+    tracing = variables(TracingSettings)
+    shared = [row for row in variables(ProcessSettings) if row not in tracing]
+    names = {name for name, _, _ in (*shared, *tracing)}
     sections = [("All processes", shared)]
     for title, settings in (("Gateway", GatewaySettings), ("Workers", WorkerSettings)):
         sections.append((title, [row for row in variables(settings) if row[0] not in names]))
+    sections.append((TRACING, tracing))
     return HEAD + "".join(_section(title, rows) for title, rows in sections)
 
 

@@ -17,6 +17,7 @@ from contracts.actions import Service
 from contracts.process import logs, running
 from contracts.process.settings import check_config, load
 from contracts.topology import RELAY_SERVICES
+from contracts.tracing.starting import started
 from workers import granting
 from workers.errors import ProvisioningError, SchemaNotAtHeadError, SigningError, StoreUnavailableError
 from workers.runtime.admission_news import tell_all_gateways
@@ -55,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_serve, service=Service.COMMANDS)
     command = commands.add_parser("migrate", help="bring the database's tables to this version's")
     command.set_defaults(run=_migrate)
+    command = commands.add_parser("await-schema", help="return once the database has this version's tables, or newer")
+    command.set_defaults(run=_await_schema)
     command = commands.add_parser("check-config", help="list all settings, and what is wrong with them")
     command.set_defaults(run=_check_config)
     command = commands.add_parser("provision", help="put charge points, tokens and rules of a TOML file on record")
@@ -89,7 +92,9 @@ def _row_count(text: str) -> int:
 def _serve(options: argparse.Namespace) -> int:
     settings = load(WorkerSettings)
     service: Service = options.service
-    logs.configure(settings, f"ocpp-worker-{service.value}")
+    component = f"ocpp-worker-{service.value}"
+    logs.configure(settings, component)
+    tracing = started(settings, component)
 
     async def serve(stop: asyncio.Event) -> int:
         store = Store(
@@ -100,14 +105,14 @@ def _serve(options: argparse.Namespace) -> int:
         try:
             if not await _schema_fits(store, stop):
                 return 0
-            return await Application(definition_of(service, settings), settings, store).run(stop)
+            return await Application(definition_of(service, settings), settings, store, tracing=tracing).run(stop)
         except SchemaNotAtHeadError as error:
             print(f"ocpp-worker: {error}", file=sys.stderr)
             return EXIT_REFUSED
         finally:
             await store.close()
 
-    return running.run(serve)
+    return running.run(serve, component, tracing)
 
 
 async def _schema_fits(store: Store, stop: asyncio.Event) -> bool:
@@ -117,11 +122,35 @@ async def _schema_fits(store: Store, stop: asyncio.Event) -> bool:
             await require_head(store)
         except StoreUnavailableError as error:
             structlog.get_logger().warning("store.unavailable", reason=str(error), retry_in_s=STORE_WAIT_S)
-            await asyncio.wait([waiting := asyncio.create_task(stop.wait())], timeout=STORE_WAIT_S)
-            waiting.cancel()
+            await _pause(stop)
         else:
             return True
     return False
+
+
+async def _pause(stop: asyncio.Event) -> None:
+    await asyncio.wait([waiting := asyncio.create_task(stop.wait())], timeout=STORE_WAIT_S)
+    waiting.cancel()
+
+
+def _await_schema(_options: argparse.Namespace) -> int:
+    settings = load(WorkerSettings)
+    logs.configure(settings, "ocpp-worker-await-schema")
+
+    async def wait(stop: asyncio.Event) -> int:
+        store = Store(settings.database_url.get_secret_value())
+        try:
+            while not stop.is_set():
+                try:
+                    return 0 if await _schema_fits(store, stop) else 1
+                except SchemaNotAtHeadError as error:
+                    structlog.get_logger().info("store.schema_awaited", reason=str(error), retry_in_s=STORE_WAIT_S)
+                    await _pause(stop)
+            return 1
+        finally:
+            await store.close()
+
+    return running.run(wait, "ocpp-worker-await-schema")
 
 
 def _migrate(_options: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Awaitable, Callable
 
-from workers.errors import WorkerError
+from workers.errors import StoreUnavailableError, WorkerError
 from workers.store.engine import Store
 from workers.store.migrating import require_head
 from workers.store.roles import PREFIX, grant_roles, statements
@@ -33,6 +33,8 @@ def run(options: argparse.Namespace, with_store: Callable[[Callable[[Store], Awa
         try:
             async with store.transaction() as transaction:
                 names = await grant_roles(transaction, prefix=options.prefix)
+        except StoreUnavailableError:
+            raise  # what may be good the next time is no refusal: a job that exits with 2 is not tried again
         except WorkerError as error:
             print(f"ocpp-worker: {error}", file=sys.stderr)
             return EXIT_REFUSED

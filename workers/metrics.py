@@ -2,6 +2,10 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from contracts.commands import Reason
+from contracts.envelope import OutcomeKind
+from contracts.events import EVENTS
+
 calls_handled = Counter(
     "ocpp_worker_calls_handled_total", "Calls handled, by how they ended", ["service", "action", "outcome"]
 )
@@ -92,3 +96,39 @@ certificate_orders = Counter(
     "Attempts at what charge points are to do with certificates (renew, install, refresh, delete), by their outcome",
     ["kind", "outcome"],
 )
+
+# Prometheus sees no rise in a series that begins at 1, so what is rare and watched begins at 0.
+_UNKNOWN_FOR = (
+    Reason.SESSION_CLOSED,
+    Reason.GATEWAY_LOST,
+    Reason.NO_OUTCOME,
+    Reason.REDELIVERED,
+    Reason.UNDELIVERABLE,
+)
+for _reason in _UNKNOWN_FOR:
+    command_outcomes.labels(OutcomeKind.UNKNOWN.value, _reason.value)
+for _how in ("silent", "returned"):
+    gateways_lost.labels(_how)
+for _parked in (
+    "charge_point_unknown",
+    "samples_unreadable",
+    "transaction_ended_before",
+    "transaction_missing",
+    "transaction_unassigned",
+    "transaction_unknown",
+):
+    parked.labels(_parked)
+for _type in EVENTS:
+    events_refused.labels(_type)
+    events_given_up.labels(_type)
+for _result in ("request_refused", "signed", "installed", "rejected", "failed", "superseded"):
+    certificates_issued.labels(_result)
+
+
+def count_from_zero(service: str) -> None:
+    """Begin the counters of what may go wrong in this service at 0, for the same reason."""
+    for reason in ("envelope", "poison"):
+        dead_lettered.labels(service, reason)
+    for reason in ("store_unavailable", "handler_raised", "one_by_one"):
+        retries.labels(service, reason)
+    effects_dropped.labels(service)

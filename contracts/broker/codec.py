@@ -5,6 +5,7 @@ Why own code: an AMQP library in the path costs ten times the gateway's other wo
 """
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -28,6 +29,7 @@ _PUBLISH, _RETURN, _DELIVER, _ACK, _REJECT, _NACK = 40, 50, 60, 80, 90, 120
 _METHOD_IDS = struct.Struct(">HH")
 _FRAME_HEAD = struct.Struct(">BHI")
 _CONTENT_HEAD = struct.Struct(">HHQH")
+_LONG = struct.Struct(">I")
 _TAG = struct.Struct(">Q")
 _TAG_AND_BIT = struct.Struct(">QB")
 
@@ -60,8 +62,11 @@ class Content:
 
     @property
     def headers(self) -> dict[str, Any]:
-        """The headers table, decoded when asked for."""
-        return dict(decode.field_table(self.raw_headers)[1]) if self.raw_headers else {}
+        """The headers table, decoded when asked for; raises ValueError when it cannot be read."""
+        try:
+            return dict(decode.field_table(self.raw_headers)[1]) if self.raw_headers else {}
+        except RecursionError:
+            raise ValueError("the headers are nested too deep") from None
 
 
 @dataclass(slots=True)
@@ -269,6 +274,15 @@ def _first_properties(content_type: str, persistent: bool) -> tuple[int, bytes]:
     return (_F_CONTENT_TYPE | _F_MODE, _short_string(content_type) + mode) if content_type else (_F_MODE, mode)
 
 
+def encode_headers(headers: Mapping[str, str]) -> bytes:
+    """A headers table of texts; raises ValueError when a name is over 255 bytes."""
+    table = b"".join(
+        _short_string(name) + b"S" + _LONG.pack(len(encoded := value.encode())) + encoded
+        for name, value in headers.items()
+    )
+    return _LONG.pack(len(table)) + table
+
+
 def encode_frame(kind: int, payload: bytes, channel: int = CHANNEL) -> bytes:
     """One frame around a payload."""
     return _FRAME_HEAD.pack(kind, channel, len(payload)) + payload + FRAME_END
@@ -288,9 +302,13 @@ def encode_publish(
     type: str = "",  # noqa: A002 - AMQP's own name for the property
     message_id: str = "",
     content_type: str = "",
+    headers: Mapping[str, str] | None = None,
 ) -> bytes:
     """The method, header and body frames of a basic.publish; raises ValueError when a string is over 255 bytes."""
     flags, values = _first_properties(content_type, persistent)
+    if headers:
+        flags |= _F_HEADERS
+        values = values[:-1] + encode_headers(headers) + values[-1:]  # they come before the delivery mode
     if correlation_id:
         flags |= _F_CORRELATION
         values += _short_string(correlation_id)

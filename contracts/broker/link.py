@@ -7,6 +7,7 @@ connection broke is forgotten here, and the listener publishes again what still 
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -112,6 +113,11 @@ class BrokerLink:
         self._generation = 0
         self._sequence = 0
         self._tokens: dict[int, object] = {}
+        self._timed = 0
+        """The publish whose confirm is timed, and when it went; 0: the next one will be."""
+        self._timed_at = 0.0
+        if not beside:
+            metrics.UNCONFIRMED.set_function(lambda: self.unconfirmed)
         self.reply_queue = ""
         """Name of the private queue on the present connection."""
 
@@ -178,6 +184,7 @@ class BrokerLink:
         type: str = "",  # noqa: A002 - AMQP's own name for the property
         message_id: str = "",
         content_type: str = "application/msgpack",
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         """Queue a publish; `token` comes back by `confirmed` or `refused`. Raises LinkDownError when not up."""
         wire = self._wire
@@ -197,10 +204,13 @@ class BrokerLink:
                 type=type,
                 message_id=message_id,
                 content_type=content_type,
+                headers=headers,
             )
         )
         self._sequence += 1
         self._tokens[self._sequence] = token
+        if not self._timed:
+            self._timed, self._timed_at = self._sequence, time.monotonic()
 
     def republish(self, delivery: Delivery, exchange: str, routing_key: str, *, token: object = None) -> None:
         """Queue a mandatory publish of what was dead-lettered, as it was: all its properties, and its own headers.
@@ -251,10 +261,16 @@ class BrokerLink:
 
     def wire_return(self, returned: Returned) -> None:
         if self._wire is not None:
+            if not self._beside:
+                metrics.RETURNED.inc()
             self._tell(self._listener.returned, returned)
 
     def wire_confirm(self, tag: int, multiple: bool, taken: bool) -> None:
         tell = self._listener.confirmed if taken else self._listener.refused
+        if self._timed and (tag == self._timed or (multiple and tag > self._timed)):
+            self._timed = 0
+            if not self._beside:
+                metrics.CONFIRM_SECONDS.observe(time.monotonic() - self._timed_at)
         if not multiple:
             token = self._tokens.pop(tag, _UNKNOWN)
             if token is not _UNKNOWN:
@@ -268,6 +284,8 @@ class BrokerLink:
 
     def wire_flow(self) -> None:
         if self._wire is not None:
+            if not self._beside:
+                metrics.BLOCKED.set(int(self._wire.blocked))
             self._tell(self._listener.flow_changed)
 
     # inner workings
@@ -281,7 +299,7 @@ class BrokerLink:
                 await self._prepare(wire, self._topology)
             await self._open_private_queue(wire)
             self._generation += 1
-            self._sequence, self._tokens = 0, {}
+            self._sequence, self._tokens, self._timed = 0, {}, 0
             # In one go, so that nothing comes in between. Up before the first delivery, which may be answered and
             # acked at once; consuming before what `link_up` publishes, after which a broker that has blocked
             # publishers reads no more from us.
@@ -343,5 +361,6 @@ class BrokerLink:
         self._wire = None
         if not self._beside:
             metrics.LINK_UP.set(0)
+            metrics.BLOCKED.set(0)
         self._tokens = {}
         self._tell(self._listener.link_down)

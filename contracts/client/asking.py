@@ -1,6 +1,7 @@
 """Requests that are answered to a queue of our own, told apart by correlation id."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
@@ -51,6 +52,7 @@ class Asker(Linked):
         content_type: str,
         message_id: str = "",
         expiration_ms: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Delivery | Lost:
         """Publish once and return the answer, however long it takes; raises LinkDownError when it was not published.
 
@@ -71,6 +73,7 @@ class Asker(Linked):
             type=kind,
             message_id=message_id,
             content_type=content_type,
+            headers=headers,
         )
         self._waiting[waiting.correlation_id] = waiting
         try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -22,6 +22,8 @@ from contracts.envelope import OutcomeKind
 from contracts.errors import BodyError, LinkDownError, NoAnswerError, RefusedError
 from contracts.identity import MAX_BYTES
 from contracts.operator import Operation, OperatorAnswer, OperatorRequest, queue_of
+from contracts.tracing.context import read
+from contracts.tracing.current import backend_headers
 
 SERVICE_GRACE_S = 3.0
 """The commands service says `unknown` this long after the deadline at the latest."""
@@ -93,11 +95,14 @@ class CommandClient:
         timeout_s: float = 30.0,
         command_id: str | None = None,
         session: str | None = None,
+        traceparent: str | None = None,
     ) -> CommandOutcome:
         """Have the charge point do it, and say how that ended: exactly one outcome, at most 5 s after `timeout_s`.
 
         What the charge point answered is in the outcome's payload; `unknown` means that it may have been done.
+        `traceparent` (W3C) names the trace that it belongs to; else that of the OpenTelemetry span around the call.
         """
+        headers = _trace(traceparent)
         until = time.time() + timeout_s
         request = self._request(command_id, action, payload, until, session=session)
         try:
@@ -109,7 +114,9 @@ class CommandClient:
         try:
             await self._asker.wait_up(max(until - time.time(), 0))
             async with asyncio.timeout(max(until - time.time(), 0) + GRACE_S):
-                answer = await self._ask(topology.COMMANDS, _key(identity), request, message_id=request.command_id)
+                answer = await self._ask(
+                    topology.COMMANDS, _key(identity), request, message_id=request.command_id, headers=headers
+                )
         except TimeoutError:
             why = "the commands service did not say in time what became of it"
             return _made_here(request, identity, OutcomeKind.UNKNOWN, Reason.NO_OUTCOME, why)
@@ -126,14 +133,22 @@ class CommandClient:
         deadline: timedelta = timedelta(hours=24),
         command_id: str | None = None,
         timeout_s: float = ASK_TIMEOUT_S,
+        traceparent: str | None = None,
     ) -> CommandReceipt | CommandOutcome:
         """Store a command that outlives every connection: a receipt when it is stored, an outcome when it is refused.
 
         The same `command_id` again is the same command. Raises NoAnswerError when nobody says which of the two.
+        `traceparent` is as for `call`.
         """
+        headers = _trace(traceparent)
         request = self._request(command_id, action, payload, time.time() + deadline.total_seconds(), tracked=True)
         answer = await self._insist(
-            topology.COMMANDS, _key(identity), request, message_id=request.command_id, timeout_s=timeout_s
+            topology.COMMANDS,
+            _key(identity),
+            request,
+            message_id=request.command_id,
+            timeout_s=timeout_s,
+            headers=headers,
         )
         if isinstance(answer, Lost):
             return _lost(request, identity, answer)
@@ -215,7 +230,14 @@ class CommandClient:
             raise BodyError(problems_of(error)) from None
 
     async def _ask(
-        self, exchange: str, key: str, request: Body, *, message_id: str = "", expiration_ms: int | None = None
+        self,
+        exchange: str,
+        key: str,
+        request: Body,
+        *,
+        message_id: str = "",
+        expiration_ms: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Delivery | Lost:
         return await self._asker.ask(
             exchange,
@@ -225,10 +247,19 @@ class CommandClient:
             content_type=self._content_type,
             message_id=message_id,
             expiration_ms=expiration_ms,
+            headers=headers,
         )
 
     async def _insist(
-        self, exchange: str, key: str, request: Body, *, timeout_s: float, message_id: str = "", expires: bool = False
+        self,
+        exchange: str,
+        key: str,
+        request: Body,
+        *,
+        timeout_s: float,
+        message_id: str = "",
+        expires: bool = False,
+        headers: Mapping[str, str] | None = None,
     ) -> Delivery | Lost:
         """Ask what may be asked twice, again after each broken connection, until it is answered.
 
@@ -240,7 +271,9 @@ class CommandClient:
                 while True:
                     await self._asker.wait_up(None)
                     left_ms = max(1, int((until - time.monotonic()) * 1000)) if expires else None
-                    answer = await self._ask(exchange, key, request, message_id=message_id, expiration_ms=left_ms)
+                    answer = await self._ask(
+                        exchange, key, request, message_id=message_id, expiration_ms=left_ms, headers=headers
+                    )
                     if answer is not Lost.CONNECTION:
                         return answer
         except TimeoutError:
@@ -275,6 +308,13 @@ def _made_here(
         description=description,
         tracked=request.tracked,
     )
+
+
+def _trace(traceparent: str | None) -> dict[str, str]:
+    if traceparent is None:
+        return backend_headers()
+    context = read(traceparent)  # whatever else somebody hands on would be in the way of a connection's other frames
+    return {} if context is None else context.headers
 
 
 def _key(identity: str) -> str:

@@ -24,6 +24,7 @@ def configure(settings: ProcessSettings, process: str) -> None:
 
     shared: list[structlog.typing.Processor] = [
         name_process,
+        _leave_out_no_trace,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -54,6 +55,13 @@ def configure(settings: ProcessSettings, process: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(level, logging.WARNING))
+
+
+def _leave_out_no_trace(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Of lines that could name a trace, most have none: only a few Calls are recorded."""
+    if event.get("trace", "") is None:
+        del event["trace"]
+    return event
 
 
 def _make_printable(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -13,9 +13,10 @@ from enum import StrEnum
 from typing import TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from contracts.broker.endpoint import BrokerEndpoint, TlsFiles
+from contracts.tracing.settings import TracingSettings
 
 PREFIX = "OCPP_"
 EXIT_BAD_SETTINGS = 2
@@ -52,7 +53,7 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-class ProcessSettings(BaseSettings):
+class ProcessSettings(TracingSettings):
     """What all our processes share."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -171,7 +172,7 @@ def check_config(settings_class: type[ProcessSettings]) -> int:
     return 0
 
 
-def variables(settings_class: type[ProcessSettings]) -> list[tuple[str, str, str]]:
+def variables(settings_class: type[TracingSettings]) -> list[tuple[str, str, str]]:
     """Variable, default and description of every setting, for documentation."""
     rows = []
     for field in settings_class.model_fields.values():

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import aio_pika
 import pytest
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 
 from contracts import topology
 from contracts.bodies import ContentType
@@ -38,6 +39,20 @@ async def test_a_call_ends_with_the_charge_points_answer(
     assert (identity, request.action, request.payload) == ("CP-1", "Reset", {"type": "Soft"})
     assert (message.type, message.message_id) == ("command", request.command_id)
     assert message.content_type == content_type
+
+
+async def test_a_command_names_the_trace_that_it_belongs_to(amqp_url: str, service: ScriptedService) -> None:
+    given, around = (f"00-{digit * 32}-{'7' * 16}-01" for digit in "12")
+    context = SpanContext(int("2" * 32, 16), int("7" * 16, 16), is_remote=False, trace_flags=TraceFlags(1))
+    async with CommandClient(amqp_url) as client:
+        await client.call("CP-1", "Reset", {"type": "Soft"})
+        await client.call("CP-1", "Reset", {"type": "Soft"}, traceparent=given)
+        with use_span(NonRecordingSpan(context)):
+            await client.call("CP-1", "Reset", {"type": "Soft"})
+            await client.track("CP-1", "Reset", {"type": "Soft"})
+            await client.call("CP-1", "Reset", {"type": "Soft"}, traceparent="none " * 100_000)
+    traces = [message.headers.get("traceparent") for message in service.messages]
+    assert traces == [None, given, around, around, None]
 
 
 async def test_a_hundred_calls_at_once_each_get_their_own_outcome(amqp_url: str, service: ScriptedService) -> None:

@@ -44,21 +44,25 @@ def unmarshal_all(data: bytes) -> list[object]:
 @given(
     exchange=SHORT, key=SHORT, content=st.binary(max_size=5000), correlation_id=SHORT, reply_to=SHORT, message_id=SHORT,
     kind=SHORT, expiration=st.none() | st.integers(0, 10**9), persistent=st.booleans(), mandatory=st.booleans(),
+    headers=st.none() | st.dictionaries(SHORT, st.text(max_size=300), max_size=3),
+    content_type=st.sampled_from(["", "a/b"]),
 )  # fmt: skip
 def test_a_publish_is_what_the_amqp_library_reads(
     exchange: str, key: str, content: bytes, correlation_id: str, reply_to: str, message_id: str, kind: str,
-    expiration: int | None, persistent: bool, mandatory: bool,
+    expiration: int | None, persistent: bool, mandatory: bool, headers: dict[str, str] | None, content_type: str,
 ) -> None:  # fmt: skip
     data = codec.encode_publish(
-        exchange, key, content, frame_max=1024, mandatory=mandatory, persistent=persistent, content_type="a/b",
+        exchange, key, content, frame_max=1024, mandatory=mandatory, persistent=persistent, content_type=content_type,
         correlation_id=correlation_id, reply_to=reply_to, message_id=message_id, type=kind, expiration_ms=expiration,
+        headers=headers,
     )  # fmt: skip
     method, head, *chunks = unmarshal_all(data)
     assert isinstance(method, commands.Basic.Publish)
     assert (method.exchange, method.routing_key, method.mandatory) == (exchange, key, mandatory)
     assert isinstance(head, header.ContentHeader)
     properties = head.properties
-    assert properties.content_type == "a/b"
+    assert (properties.content_type or "") == content_type
+    assert (properties.headers or {}) == (headers or {})
     assert properties.delivery_mode == (2 if persistent else 1)
     assert (properties.correlation_id or "") == correlation_id
     assert (properties.reply_to or "") == reply_to
@@ -145,7 +149,17 @@ def test_each_delivery_has_its_own_names_whatever_the_one_before_had(
     assert [one.tag for one in recorder.seen if isinstance(one, Delivery)] == list(range(len(deliveries)))
 
 
-@pytest.mark.parametrize("raw", [b"\x00\x00\x00\x02\x01a", b"\x00\x00\x00\x03\x01aq"])
+def nested(depth: int) -> bytes:
+    """A headers table in a table, and so on, which a broker passes on unread."""
+    table = b""
+    for _ in range(depth):
+        table = b"\x01aF" + len(table).to_bytes(4) + table
+    return len(table).to_bytes(4) + table
+
+
+@pytest.mark.parametrize(
+    "raw", [b"\x00\x00\x00\x02\x01a", b"\x00\x00\x00\x03\x01aq", nested(3000)], ids=["cut", "of no type", "deep"]
+)
 def test_headers_that_cannot_be_read_count_as_no_delivery_before(raw: bytes) -> None:
     assert Delivery("", "", raw_headers=raw).delivery_count == 0
 

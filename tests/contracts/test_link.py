@@ -201,6 +201,23 @@ async def test_the_link_tells_its_state_to_prometheus(amqp_url: str) -> None:
     assert REGISTRY.get_sample_value("ocpp_broker_link_up") == 0
 
 
+async def test_confirms_are_timed_one_at_a_time_and_returns_counted(amqp_url: str) -> None:
+    def told() -> list[float]:
+        names = ("ocpp_broker_confirm_duration_seconds_count", "ocpp_broker_returned_total", "ocpp_broker_unconfirmed")
+        return [REGISTRY.get_sample_value(name) or 0.0 for name in names]
+
+    async with linked(amqp_url) as (link, recorder):
+        timed, returned, _ = told()
+        for number in range(3):
+            link.publish(topology.CALLS, "ocpp16.Nonsense", b"x", token=number, mandatory=True)
+        assert told()[2] == 3
+        await recorder.until(lambda: len(recorder.confirms) == 3)
+        assert told() == [timed + 1, returned + 3, 0]
+        link.publish(topology.CALLS, KEY, b"x", token="one more")
+        await recorder.until(lambda: len(recorder.confirms) == 4)
+        assert told()[0] == timed + 2
+
+
 async def test_an_idle_link_stays_up_by_heartbeats(amqp_url: str) -> None:
     async with linked(amqp_url, heartbeat_s=1) as (link, recorder):
         probe = asyncio.get_running_loop().time()
@@ -224,6 +241,7 @@ async def test_a_memory_alarm_holds_publishers_back_and_drops_nobody(own_rabbit:
         await asyncio.to_thread(own_rabbit.control, "set_vm_memory_high_watermark", "absolute", "1")
         link.publish(topology.CALLS, KEY, b"held", token="held", persistent=True)  # who publishes is told, and blocked
         await recorder.until(lambda: link.blocked)
+        assert REGISTRY.get_sample_value("ocpp_broker_blocked") == 1
         assert not link.writable
         assert recorder.flows[-1] is False
         proxy.cut()
@@ -232,6 +250,7 @@ async def test_a_memory_alarm_holds_publishers_back_and_drops_nobody(own_rabbit:
         await recorder.until(lambda: link.blocked)
         await asyncio.to_thread(own_rabbit.control, "set_vm_memory_high_watermark", "0.4")
         await recorder.until(lambda: "later" in recorder.confirms and link.writable)
+        assert REGISTRY.get_sample_value("ocpp_broker_blocked") == 0
         assert recorder.downs == 1
 
 

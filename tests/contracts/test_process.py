@@ -2,19 +2,24 @@
 
 import asyncio
 import os
+import platform
 import signal
 import subprocess
 import sys
+import time
+from importlib.metadata import version
 
 import aiohttp
 import pytest
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import REGISTRY, CollectorRegistry, Counter
 from pydantic import Field
 
 from contracts.broker.endpoint import BrokerEndpoint
 from contracts.process import running, settings
 from contracts.process.monitor import Monitor
 from contracts.process.settings import ProcessSettings
+from contracts.tracing import Span, Tracing
+from contracts.tracing.sampling import Sampling
 from gateway.settings import GatewaySettings
 from workers.settings import WorkerSettings
 
@@ -214,8 +219,43 @@ def test_a_crash_is_one_log_line_and_exit_code_1(capsys: pytest.CaptureFixture[s
     async def crashes(_: asyncio.Event) -> int:
         raise RuntimeError("a defect")
 
-    assert running.run(crashes) == running.EXIT_CRASHED == 1
+    assert running.run(crashes, "test") == running.EXIT_CRASHED == 1
     assert "process.crashed" in capsys.readouterr().out
+
+
+def test_traces_that_are_left_are_handed_over_however_a_process_ends() -> None:
+    closed: list[str] = []
+    spans: list[Span] = []
+
+    async def ends(_: asyncio.Event) -> int:
+        closed.append("after")
+        return 0
+
+    async def crashes(_: asyncio.Event) -> int:
+        raise RuntimeError("a defect")
+
+    for main in (ends, crashes):
+        running.run(main, "test", Tracing(Sampling(1.0), spans.append, lambda: closed.append("closed")))
+    assert closed == ["after", "closed", "closed"]
+
+
+def test_a_process_says_what_it_is_and_how_late_its_loop_comes() -> None:
+    async def is_held_up(_: asyncio.Event) -> int:
+        await asyncio.sleep(0)
+        time.sleep(0.6)  # noqa: ASYNC251 - this is what is to be seen
+        while not late() > before:  # noqa: ASYNC110 - told by a metric, which nobody can await
+            await asyncio.sleep(0.01)
+        return 0
+
+    def late() -> float:
+        name, within = "ocpp_event_loop_lag_seconds", {"le": "0.25"}
+        whole = REGISTRY.get_sample_value(f"{name}_count") or 0.0
+        return whole - (REGISTRY.get_sample_value(f"{name}_bucket", within) or 0.0)
+
+    before = late()
+    assert running.run(is_held_up, "ocpp-held-up") == 0
+    labels = {"component": "ocpp-held-up", "version": version("ocpp-gateway"), "python": platform.python_version()}
+    assert REGISTRY.get_sample_value("ocpp_build_info", labels) == 1
 
 
 async def test_probes_tell_which_check_fails_and_why() -> None:
@@ -251,8 +291,8 @@ def test_a_signal_asks_and_a_second_one_insists() -> None:
         await asyncio.Event().wait()
         return 0
 
-    assert running.run(obeys) == 7
-    assert running.run(ignores) == running.EXIT_SIGNALLED_TWICE
+    assert running.run(obeys, "test") == 7
+    assert running.run(ignores, "test") == running.EXIT_SIGNALLED_TWICE
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])

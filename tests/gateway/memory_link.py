@@ -1,6 +1,7 @@
 """A broker link without a broker: records publishes and lets a test play the broker and the worker."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from contracts.broker import Delivery, Returned
@@ -32,6 +33,7 @@ class Published:
     mandatory: bool
     persistent: bool
     type: str = ""
+    headers: Mapping[str, str] | None = None
 
     @property
     def call(self) -> CallEnvelope:
@@ -90,11 +92,22 @@ class MemoryLink:
         reply_to: str = "",
         expiration_ms: int | None = None,
         type: str = "",  # noqa: A002 - AMQP's own name for the property
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         if not self.up:
             raise LinkDownError("down")
         message = Published(
-            exchange, routing_key, body, token, correlation_id, reply_to, expiration_ms, mandatory, persistent, type
+            exchange,
+            routing_key,
+            body,
+            token,
+            correlation_id,
+            reply_to,
+            expiration_ms,
+            mandatory,
+            persistent,
+            type,
+            headers,
         )
         self.published.append(message)
         if exchange == ADMISSIONS and reply_to and self.records is not None:

@@ -7,7 +7,8 @@ from contracts.envelope import OutcomeKind, ReplyEnvelope
 from contracts.versions import Version
 from gateway.commands import Command
 from gateway.effects import Effect, Notice, Noticed, Outcome, Relay, Transmit
-from gateway.session import Session, SessionRules
+from gateway.session import Session
+from gateway.session_rules import SessionRules
 
 V16, V201, V21 = Version.V16, Version.V201, Version.V21
 OK = ReplyEnvelope(payload=b'{"ok":1}')

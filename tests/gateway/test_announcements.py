@@ -11,7 +11,8 @@ from contracts.versions import Version
 from gateway.announcements import MOST_SNAPSHOTS, PORTION
 from gateway.app import Gateway
 from gateway.clock import Clock
-from gateway.session import Session, SessionRules
+from gateway.session import Session
+from gateway.session_rules import SessionRules
 from tests.gateway.conftest import until
 from tests.gateway.memory_link import MemoryLink, Published, delivery
 from tests.gateway.station import plug_in, say, upgrade_request

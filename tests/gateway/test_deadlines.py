@@ -11,7 +11,8 @@ from contracts.envelope import ReplyEnvelope
 from contracts.versions import Version
 from gateway.deadlines import Delay, Rounds, SessionDeadlines
 from gateway.effects import Relay
-from gateway.session import Session, SessionRules
+from gateway.session import Session
+from gateway.session_rules import SessionRules
 from gateway.throttle import Throttle
 
 

@@ -23,3 +23,14 @@ def test_it_shows_what_the_librarys_histogram_shows(seconds):
         durations.observe(one)
         histogram.observe(one)
     assert samples(ours) == samples(theirs)
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 10))))
+def test_with_a_label_each_value_has_a_histogram_of_its_own(observed):
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    durations = Durations("x_seconds", "x", buckets=BUCKETS, label="action", registry=ours)
+    histogram = Histogram("x_seconds", "x", ["action"], buckets=BUCKETS, registry=theirs)
+    for action, seconds in observed:
+        durations.of(action).observe(seconds)
+        histogram.labels(action).observe(seconds)
+    assert samples(ours) == samples(theirs)

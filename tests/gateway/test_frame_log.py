@@ -16,7 +16,8 @@ from contracts.versions import Version
 from gateway import frame_log, metrics
 from gateway.clock import Clock
 from gateway.frame_log import FrameLog
-from gateway.session import Session, SessionRules
+from gateway.session import Session
+from gateway.session_rules import SessionRules
 from gateway.settings import FrameLogSwitch
 from tests.gateway.conftest import settings, until
 from tests.gateway.station import call, hear, plug_in, say

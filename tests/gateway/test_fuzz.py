@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.versions import Version
-from gateway.session import Session, SessionRules
+from gateway.session import Session
+from gateway.session_rules import SessionRules
 from tests.gateway.conftest import until
 from tests.gateway.station import call, client_frame, plug_in, raw, upgrade_request
 

@@ -9,7 +9,8 @@ from contracts.versions import Version
 from gateway.clock import Clock
 from gateway.effects import Relay as RelayEffect
 from gateway.relay import REPUBLISH_BYTES, InFlight, Relay
-from gateway.session import Session, SessionRules
+from gateway.session import Session
+from gateway.session_rules import SessionRules
 from tests.gateway.memory_link import Published, delivery, returned
 
 
@@ -35,7 +36,7 @@ class Wire:
     published: list[Published] = field(default_factory=list)
 
     def publish(self, exchange, routing_key, body, *, token=None, mandatory=False, persistent=False,
-                correlation_id="", reply_to="", expiration_ms=None, type="") -> None:  # fmt: skip  # noqa: A002
+                correlation_id="", reply_to="", expiration_ms=None, type="", headers=None) -> None:  # fmt: skip  # noqa: A002
         if not self.up:
             raise LinkDownError
         self.published.append(

@@ -18,7 +18,8 @@ from gateway.dispatch import Dispatch
 from gateway.drain import closes_due
 from gateway.outcomes import Asker, Outcomes, PendingOutcome
 from gateway.registry import Registry
-from gateway.session import Session, SessionRules
+from gateway.session import Session
+from gateway.session_rules import SessionRules
 from gateway.settings import GatewaySettings
 from tests.gateway.memory_link import delivery
 from tests.gateway.test_relay import Wire

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.envelope import OutcomeKind
 from contracts.versions import Version
-from gateway.effects import Abandon, Notice, Noticed, Relay, Transmit
+from gateway.effects import Abandon, Ending, Notice, Noticed, Relay, Settled, Transmit
 from gateway.routes import Policy
 from gateway.session import PENDING_BYTES
 from gateway.validation import Rulebook
@@ -37,7 +37,8 @@ def test_a_call_is_relayed_as_it_came_and_answered_with_the_workers_bytes() -> N
     assert isinstance(relay, Relay)
     assert (relay.key, relay.unique_id, relay.frame) == ("ocpp16.Heartbeat", "u", heartbeat("u"))
     assert (relay.deadline, relay.expires, relay.transaction, relay.violation) == (40.0, True, False, None)
-    assert one.reply_received(relay.number, OK, 11.0) == [Transmit(b'[3,"u",{"ok":1}]')]
+    settled = Settled("u", "Heartbeat", 10.0, Ending.RESULT)
+    assert one.reply_received(relay.number, OK, 11.0) == [Transmit(b'[3,"u",{"ok":1}]'), settled]
     assert one.idle
 
 

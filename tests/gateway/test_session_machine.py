@@ -12,9 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from contracts.envelope import MessagePolicy, OutcomeKind, ReplyEnvelope
 from contracts.versions import Version
 from gateway.commands import Command
-from gateway.effects import Abandon, Effect, Notice, Noticed, Outcome, Relay, Transmit
+from gateway.effects import Abandon, Effect, Notice, Noticed, Outcome, Relay, Settled, Transmit
 from gateway.routes import Policy
-from gateway.session import Session, SessionRules
+from gateway.session import Session
+from gateway.session_rules import SessionRules
 from gateway.signed_messages import Signatures
 from gateway.tolerances import ALL, HARMLESS, STRICT, Tolerance
 from gateway.validation import Direction, Rulebook, ValidationRule
@@ -50,7 +51,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.answers: Counter[str] = Counter()
         self.answer_order: list[str] = []
         self.relayed: list[Relay] = []
-        self.relayed_after_close: set[str] = set()
+        self.settled: Counter[str] = Counter()
         self.in_flight: Relay | None = None
         self.commands: list[str] = []
         self.frames_of: Counter[str] = Counter()
@@ -90,6 +91,8 @@ class SessionMachine(RuleBasedStateMachine):
                     if self.in_flight.transaction:
                         self.silent.add(self.in_flight.unique_id)
                     self.in_flight = None
+            elif isinstance(effect, Settled):
+                self.settled[effect.unique_id] += 1
             elif isinstance(effect, Outcome):
                 if effect.error_code == "command_id_reused":
                     continue  # told aside, of another request
@@ -257,6 +260,8 @@ class SessionMachine(RuleBasedStateMachine):
         relayed = [relay.unique_id for relay in self.relayed]
         assert relayed == sorted(relayed, key=ids.index), "Calls are relayed in order"
         assert len(set(relayed)) == len(relayed)
+        in_flight = {self.in_flight.unique_id} if self.in_flight is not None else set()
+        assert self.settled == Counter((set(relayed) | set(answered)) - in_flight), "each Call taken ends once"
         assert len(self.session._pending) <= RULES.pending_calls
         assert self.session._commands is None or self.session._commands.waiting <= RULES.waiting_commands
         assert all(self.outcomes[command_id] <= self.offers[command_id] for command_id in self.outcomes)

@@ -15,7 +15,8 @@ from contracts.ocppj import CALL, CALL_RESULT, SEND
 from contracts.versions import Version
 from gateway.commands import Command
 from gateway.effects import Notice, Noticed
-from gateway.session import Session, SessionRules
+from gateway.session import Session
+from gateway.session_rules import SessionRules
 from gateway.signed_messages import MOST_HEADER, MOST_KEYS, Opened, Signatures, SignedResult, bare
 from tests.gateway.sessions import OK, V16, V21, V201, frame, heartbeat, noticed, outcomes, relays, sent
 from tests.gateway.signing import Signer, b64, signer

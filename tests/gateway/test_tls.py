@@ -5,6 +5,7 @@ import ssl
 import warnings
 
 import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from contracts.envelope import AdmissionVerdict
@@ -12,8 +13,10 @@ from gateway import metrics
 from tests.gateway.conftest import until
 from tests.gateway.station import call, client_frame, close_code, head_of, plug_in, upgrade_request
 from tests.gateway.tls_station import TLS12, TLS13, dial, failed, peer_of, secured
-from tests.support.certificates import DAY
+from tests.support.certificates import DAY, rsa_key
 from tests.support.tls_files import TlsFolder, client_context, tls_folder
+
+NOT_AFTER = "ocpp_tls_certificate_not_after_seconds"
 
 
 @pytest.fixture
@@ -181,6 +184,18 @@ async def test_certificates_are_renewed_while_sockets_stay_open(edge_alone, fold
     assert metrics.TLS_NOT_AFTER.labels("ecdsa")._value.get() == renewed.certificate.not_valid_after_utc.timestamp()
     writer.write(client_frame(1, b'[2,"1","Heartbeat",{}]'))
     assert await asyncio.wait_for(reader.readexactly(12), 10) == b'\x81\x0a[3,"1",{}]'
+
+
+async def test_a_kind_of_certificate_that_was_replaced_no_longer_has_an_end(edge_alone, folder):
+    settings = folder.settings(tls_reload_seconds=0.05)
+    only_one = {name: str(settings[name]).partition(",")[0] for name in ("tls_cert_files", "tls_key_files")}
+    await edge_alone(**settings | only_one)
+    with capture_logs() as logs:
+        await until(lambda: REGISTRY.get_sample_value(NOT_AFTER, {"key_type": "ecdsa"}))
+        folder.serve(folder.authority.server(key=rsa_key()))
+        await until(lambda: any(line["event"] == "tls.reloaded" for line in logs))
+    assert REGISTRY.get_sample_value(NOT_AFTER, {"key_type": "rsa"})
+    assert REGISTRY.get_sample_value(NOT_AFTER, {"key_type": "ecdsa"}) is None
 
 
 async def test_a_bad_new_file_keeps_the_old_certificate_and_is_named_once(edge_alone, folder):

@@ -15,7 +15,8 @@ from gateway import tolerances
 from gateway.effects import Notice, Noticed
 from gateway.handshake import Accepted, Refused, decide
 from gateway.routes import Policy
-from gateway.session import Session, SessionRules
+from gateway.session import Session
+from gateway.session_rules import SessionRules
 from gateway.tolerances import ALL, HARMLESS, STRICT, Tolerance, explain, holds_nul, named
 from gateway.validation import Rulebook
 from tests.gateway.sessions import OK, V16, V21, V201, frame, heartbeat, noticed, outcomes, relays, reset, sent

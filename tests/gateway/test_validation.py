@@ -13,7 +13,8 @@ from gateway import validation
 from gateway.commands import Command
 from gateway.effects import Notice, Noticed, Outcome
 from gateway.routes import Policy
-from gateway.session import Session, SessionRules
+from gateway.session import Session
+from gateway.session_rules import SessionRules
 from gateway.settings import GatewaySettings
 from gateway.tolerances import STRICT
 from gateway.validation import MOST_TABLES, Direction, Rulebook, ValidationRule

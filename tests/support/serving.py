@@ -27,9 +27,11 @@ def worker_settings(amqp_url: str, **changes: Any) -> WorkerSettings:
 
 
 @asynccontextmanager
-async def serving(definition: ServiceDefinition, settings: WorkerSettings, store: Store) -> AsyncIterator[Application]:
+async def serving(
+    definition: ServiceDefinition, settings: WorkerSettings, store: Store, **more: Any
+) -> AsyncIterator[Application]:
     """The service, connected; at the end it is stopped in good order and must exit 0."""
-    application = Application(definition, settings, store)
+    application = Application(definition, settings, store, **more)
     stop = asyncio.Event()
     running = asyncio.create_task(application.run(stop))
     try:

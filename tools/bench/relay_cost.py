@@ -62,12 +62,13 @@ class Servers:
     """A gateway with its worker, and the bare echo; `stop` ends them."""
 
     def __init__(self, amqp_url: str, folder: Path, settings: dict[str, str]) -> None:
-        self.port, self.tls_port, self.echo_port = free_ports(3)
+        self.port, self.tls_port, self.echo_port, self.sink_port = free_ports(4)
         certificate, key = _certificate(folder)
         environment = {
             **SIMULATED,
             **PATIENT,
             **settings,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self.sink_port}",
             "AMQP_URL": amqp_url,
             "OCPP_GATEWAY_LISTEN_HOST": "127.0.0.1",
             "OCPP_GATEWAY_LISTEN_PORT": str(self.port),
@@ -83,6 +84,7 @@ class Servers:
         self.echo_pid = 0
 
     def start(self) -> None:
+        self._start_other("trace_sink", str(self.sink_port))
         self.gateway.start()
         self.gateway.await_ready()
         self._start_other("echo_worker")
@@ -167,6 +169,16 @@ def _trusting() -> ssl.SSLContext:
     return context
 
 
+def _traces(share: float | None) -> dict[str, str]:
+    if share is None:
+        return {}
+    return {
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": str(share),
+    }
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench.relay_cost", description=__doc__)
@@ -175,16 +187,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--calls", type=int, default=40_000, help="for each line")
     parser.add_argument("--at-once", type=int, default=200, help="sockets that open at the same time")
     parser.add_argument("--frame-log", choices=("on", "off"), default="off")
+    parser.add_argument("--traces", type=float, help="share of the Calls whose traces are recorded; else none are")
     options = parser.parse_args(arguments)
     if min([*options.sockets, *options.tls_sockets, options.at_once, options.calls // ROUNDS], default=1) < 1:
         parser.error(f"there is nothing to measure without sockets, and without {ROUNDS} calls")
     runs = [(count, False) for count in options.sockets] + [(count, True) for count in options.tls_sockets]
+    settings = {"OCPP_GATEWAY_FRAME_LOG": options.frame_log, **_traces(options.traces)}
     with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / ".dev") as folder:
         broker = broker_for(Path(folder) / "rabbit")
         try:
             broker.start()
             for sockets, tls in runs:  # a new gateway for each: memory that was freed would be used again
-                servers = Servers(broker.amqp_url, Path(folder), {"OCPP_GATEWAY_FRAME_LOG": options.frame_log})
+                servers = Servers(broker.amqp_url, Path(folder), settings)
                 try:
                     servers.start()
                     uvloop.run(measure(servers, sockets, options.calls, options.at_once, tls=tls))

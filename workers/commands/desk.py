@@ -16,6 +16,7 @@ from contracts.commands import Reason
 from contracts.envelope import OutcomeEnvelope, OutcomeKind
 from contracts.errors import EnvelopeError, LinkDownError
 from contracts.process.monitor import Check
+from contracts.tracing import Span, trace_of
 from workers import metrics
 from workers.commands.directory import Directory, Place
 from workers.commands.dispatching import Command, Dispatch, Dispatching, End, Step
@@ -25,6 +26,7 @@ from workers.commands.hearing import MARK_TYPE, Hearing
 from workers.commands.memory import Key, Memory, Remembered
 from workers.commands.outcomes import reason_label, told
 from workers.commands.replying import Replies
+from workers.commands.tracing import CommandTraces
 from workers.runtime.context import ServiceContext
 
 TICK_S = 0.2
@@ -49,7 +51,8 @@ class Desk:
         self._memory = Memory()
         self._dispatching = Dispatching(self._directory, self._memory)
         self._replies = Replies(link)
-        self._entry = Entry(self, tracking, self._memory, self._replies, link)
+        self._traces = CommandTraces()
+        self._entry = Entry(self, tracking, self._memory, self._replies, link, self._traces)
         self._hearing = Hearing()
         self._asked_at = 0.0
         self._changed = asyncio.Event()
@@ -89,6 +92,7 @@ class Desk:
             again=again,
             callers=[answer],
         )
+        self._traces.attempted(command)
         self.offer(command)
         return await answer
 
@@ -119,7 +123,10 @@ class Desk:
                 if end.remember:
                     self._memory.keep(command.key, ended, told=False)
                 done = partial(self._told, command, ended) if end.remember else self._changed.set
-                self._replies.tell(caller, body, command.command_id, done)
+                self._replies.tell(caller, body, command.command_id, done, command.span)
+        for span in command.spans:
+            span.attributes["ocpp.outcome"] = outcome.kind.value
+            span.end()
         self._log.debug(
             "command.ended",
             identity=command.identity,
@@ -128,6 +135,7 @@ class Desk:
             reason=label,
             gateway=outcome.gateway,
             session=outcome.session,
+            trace=trace_of(command.span),
         )
         self._changed.set()
 
@@ -144,6 +152,8 @@ class Desk:
 
     def link_down(self) -> None:
         for command in self._dispatching.link_down():
+            for span in command.spans:
+                span.end("connection_lost")
             for caller in command.callers:
                 if isinstance(caller, asyncio.Future) and not caller.done():
                     caller.set_exception(LinkDownError("the broker connection ended before the outcome"))
@@ -182,10 +192,14 @@ class Desk:
 
     def confirmed(self, token: object) -> None:
         self._replies.confirmed(token)
+        if isinstance(token, _Number) and token.span is not None:
+            token.span.end()
 
     def refused(self, token: object) -> None:
         self._replies.refused(token)
         if isinstance(token, _Number):
+            if token.span is not None:
+                token.span.end("refused")
             # A gateway's queue that takes nothing is as good as none.
             self._carry_out(self._dispatching.returned(token.number))
 
@@ -193,6 +207,7 @@ class Desk:
         return {"directory": lambda: None if self._directory.complete else "gateways are being asked"}
 
     async def run(self, context: ServiceContext) -> None:
+        self._traces.tracing = context.tracing
         tracking = asyncio.create_task(self._tracking.run(context, self))
         ticking = asyncio.create_task(self._tick())
         try:
@@ -224,16 +239,18 @@ class Desk:
     def _publish(self, step: Dispatch) -> None:
         if not self._link.up:
             return  # on its way down: the delivery comes again
+        span = None if step.span is None else step.span.publishing(topology.GATEWAYS)
         self._link.publish(
             topology.GATEWAYS,
             step.gateway,
             step.envelope.encode(),
-            token=_Number(step.number),
+            token=_Number(step.number, span),
             mandatory=True,
             correlation_id=f"{_MARK}{step.number}",
             reply_to=self._link.reply_queue,
             type=step.envelope.TYPE,
             message_id=step.envelope.command_id,
+            headers=None if span is None else span.headers,
         )
 
     def _told(self, command: Command, ended: Remembered) -> None:
@@ -242,6 +259,7 @@ class Desk:
 
     def _answered(self, delivery: Delivery) -> None:
         number = delivery.correlation_id[1:]
+        self._traces.answered(delivery)
         try:
             outcome = OutcomeEnvelope.decode(delivery.body)
         except EnvelopeError as error:
@@ -304,7 +322,8 @@ class Desk:
 class _Number:
     """Token of a dispatch's publish."""
 
-    __slots__ = ("number",)
+    __slots__ = ("number", "span")
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, span: Span | None) -> None:
         self.number = number
+        self.span = span

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from contracts.commands import Reason
 from contracts.envelope import NOT_HERE, CommandEnvelope, OutcomeEnvelope, OutcomeKind
+from contracts.tracing import Span
 from workers.commands.admitting import Refusal, misfit
 from workers.commands.directory import Directory, Place
 from workers.commands.memory import Key, Memory, Remembered
@@ -47,6 +48,13 @@ class Command:
     to_session: str | None = None
     attempts: int = 0
     dispatched_ms: int | None = None
+    spans: list[Span] = field(default_factory=list)
+    """Of its deliveries, or of its attempt, where their traces are recorded; they end with it."""
+
+    @property
+    def span(self) -> Span | None:
+        """The one that its dispatch and its outcome belong to."""
+        return self.spans[0] if self.spans else None
 
     @property
     def key(self) -> Key:
@@ -82,6 +90,8 @@ class Dispatch:
     gateway: str
     number: int
     envelope: CommandEnvelope
+    span: Span | None = None
+    """The command's, when its trace is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +140,7 @@ class Dispatching:
             if not known.same_as(command):
                 return [refused(command, Refusal(Reason.COMMAND_ID_REUSED, "another command has this id"))]
             known.callers += command.callers
+            known.spans += command.spans
             return []
         self._open[command.key] = command
         self._lines.setdefault(command.identity, _Line()).open += 1
@@ -254,7 +265,7 @@ class Dispatching:
             # Sent to the one session that it is for, or not at all: that session's memory of commands tells which.
             again=command.again and command.session is None,
         )
-        return Dispatch(gateway, command.number, envelope)
+        return Dispatch(gateway, command.number, envelope, command.span)
 
     def _undispatched(self, command: Command) -> None:
         """It went nowhere, and is as it was before."""

@@ -27,6 +27,7 @@ from workers.commands.ordering import Lines
 from workers.commands.outcomes import told
 from workers.commands.replying import Replies
 from workers.commands.reserved import REFUSAL, ReservedSettings, reserved_settings
+from workers.commands.tracing import CommandTraces
 from workers.errors import StoreUnavailableError
 
 LONGEST_PAUSE_S = 5.0
@@ -49,12 +50,21 @@ class Onward(Protocol):
 class Entry:
     """Takes the deliveries of all shards, and of commands that the broker gave up."""
 
-    def __init__(self, onward: Onward, tracking: Tracking, memory: Memory, replies: Replies, link: BrokerLink) -> None:
+    def __init__(
+        self,
+        onward: Onward,
+        tracking: Tracking,
+        memory: Memory,
+        replies: Replies,
+        link: BrokerLink,
+        traces: CommandTraces,
+    ) -> None:
         self._onward = onward
         self._tracking = tracking
         self._memory = memory
         self._replies = replies
         self._link = link
+        self._traces = traces
         self._lines = Lines(onward.changed)
         self._held_back: dict[str, deque[Delivery]] = {}
         """Deliveries of shards that tracked commands are not loaded for yet."""
@@ -117,10 +127,11 @@ class Entry:
             self._onward.end(refused(_unread(delivery, now_ms), asked))
             return
         command = _command(delivery, asked, now_ms)
+        self._traces.taken(delivery, command, tracked=asked.request.tracked)
         sets = reserved_settings(asked.request.action, asked.request.payload)
         if asked.request.tracked:
             if sets is not None:  # what is right now may not be when it is sent, and no password is stored
-                self._replies.tell(delivery, _not_tracked(command), command.command_id, self._onward.changed)
+                self._taken(delivery, command, _not_tracked(command))
                 return
             self._in_line(delivery, partial(self._track, delivery, asked.request, command))
             return
@@ -203,16 +214,18 @@ class Entry:
         waiting = f"\1{command.identity}"  # no identity begins with such a character
         if waiting not in self._lines:
             with contextlib.suppress(StoreUnavailableError):
-                self._taken(delivery, request, await take())
+                self._taken(delivery, command, await take())
                 return
         # Those of a charge point that wait for the database do so in order, but direct commands get past them.
-        self._lines.add(waiting, partial(self._guarded, delivery, partial(self._take, delivery, request, take)))
+        self._lines.add(waiting, partial(self._guarded, delivery, partial(self._take, delivery, command, take)))
 
-    async def _take(self, delivery: Delivery, request: CommandRequest, take: Callable[[], Awaitable[Body]]) -> None:
-        self._taken(delivery, request, await _lasting(take))
+    async def _take(self, delivery: Delivery, command: Command, take: Callable[[], Awaitable[Body]]) -> None:
+        self._taken(delivery, command, await _lasting(take))
 
-    def _taken(self, delivery: Delivery, request: CommandRequest, answer: Body) -> None:
-        self._replies.tell(delivery, answer, request.command_id, self._onward.changed)
+    def _taken(self, delivery: Delivery, command: Command, answer: Body) -> None:
+        self._replies.tell(delivery, answer, command.command_id, self._onward.changed, command.span)
+        for span in command.spans:
+            span.end()
 
     async def _wake(self, delivery: Delivery) -> None:
         await _lasting(partial(self._tracking.wake, delivery.queue, delivery.routing_key))
@@ -243,7 +256,7 @@ class Entry:
         command = _command(delivery, asked, now_ms)
         if asked.request.tracked:
             if reserved_settings(asked.request.action, asked.request.payload) is not None:
-                self._replies.tell(delivery, _not_tracked(command), command.command_id, self._onward.changed)
+                self._taken(delivery, command, _not_tracked(command))
                 return
             job = partial(self._take_given_up, delivery, asked.request, command)
             self._lines.add(f"\2{command.identity}", partial(self._guarded, delivery, job))
@@ -268,7 +281,7 @@ class Entry:
             _log.error("command.failed", identity=command.identity, exc_info=error)
             verdict = refused(command, undeliverable.verdict(delivery, None)).outcome
             answer = told(command, verdict).model_copy(update={"tracked": True})
-        self._taken(delivery, request, answer)
+        self._taken(delivery, command, answer)
 
 
 async def _lasting(call: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -82,6 +82,8 @@ class EventRelay:
                 if await self._take_lease():
                     await self._relay()
                 else:
+                    metrics.events_pending.set(0)
+                    metrics.events_lag.set(0)
                     await asyncio.sleep(WAIT_FOR_LEASE_S)
                 failures = 0
             except StoreUnavailableError as error:
@@ -119,8 +121,6 @@ class EventRelay:
         self._done.clear()
         self._again.clear()
         self._refused.clear()
-        metrics.events_pending.set(0)
-        metrics.events_lag.set(0)
         _log.warning("events.lease_lost")
 
     async def _next(self) -> list[OutgoingEvent] | None:

@@ -8,6 +8,7 @@ import structlog
 from contracts.bodies import Body
 from contracts.broker import BrokerLink, Delivery
 from contracts.errors import LinkDownError
+from contracts.tracing import Span
 from workers import metrics
 from workers.commands.admitting import content_type_of
 
@@ -20,6 +21,7 @@ class _Reply:
 
     delivery: Delivery
     done: Callable[[], None]
+    span: Span | None
 
 
 class Replies:
@@ -32,13 +34,24 @@ class Replies:
     def __len__(self) -> int:
         return len(self._open)
 
-    def tell(self, delivery: Delivery, body: Body, command_id: str, done: Callable[[], None] = lambda: None) -> None:
-        """Answer and ack a delivery; `done` is called when the broker is known to have the answer, or never will."""
+    def tell(
+        self,
+        delivery: Delivery,
+        body: Body,
+        command_id: str,
+        done: Callable[[], None] = lambda: None,
+        span: Span | None = None,
+    ) -> None:
+        """Answer and ack a delivery; `done` is called when the broker is known to have the answer, or never will.
+
+        `span` is the command's, when its trace is recorded: the answer carries it.
+        """
         if not delivery.reply_to:
             self._untold("no_address", delivery, done)
             return
         content_type = content_type_of(delivery)
-        reply = _Reply(delivery, done)
+        publishing = None if span is None else span.publishing("outcome")
+        reply = _Reply(delivery, done, publishing)
         try:
             self._link.publish(
                 "",
@@ -50,6 +63,7 @@ class Replies:
                 type=body.KIND,
                 message_id=command_id,
                 content_type=content_type,
+                headers=None if publishing is None else publishing.headers,
             )
         except LinkDownError:
             return  # the delivery comes again
@@ -76,6 +90,8 @@ class Replies:
 
     def _finish(self, reply: _Reply) -> None:
         self._open.discard(reply)
+        if reply.span is not None:
+            reply.span.end()
         self._link.ack(reply.delivery)
         reply.done()
 

@@ -19,6 +19,7 @@ from contracts.envelope import CallEnvelope
 from contracts.errors import EnvelopeError
 from contracts.process.monitor import Monitor
 from contracts.process.settings import Registration
+from contracts.tracing import Tracing
 from workers import metrics
 from workers.runtime.attempt import CallAttempt, RequestAttempt, Work
 from workers.runtime.calls import BackgroundWork, ServiceDefinition, incoming
@@ -28,6 +29,7 @@ from workers.runtime.effects import EffectRunner
 from workers.runtime.gate import RegistrationGate
 from workers.runtime.lanes import Lane
 from workers.runtime.publisher import Publisher
+from workers.runtime.tracing import attributes_of
 from workers.settings import WorkerSettings
 from workers.store.engine import Store
 
@@ -62,11 +64,13 @@ class Application:
         store: Store,
         *,
         now: Callable[[], datetime] = utc_now,
+        tracing: Tracing | None = None,
     ) -> None:
         self._definition = definition
         self._settings = settings
         self._store = store
         self._now = now
+        self._tracing = tracing
         self._service = definition.service.value
         self._log = structlog.get_logger().bind(service=self._service)
         plan = definition.attachment
@@ -90,7 +94,7 @@ class Application:
         self._own_queues = frozenset(() if plan is None else (consumer.queue for consumer in plan.consumers))
         self._commander = Commander(self._link, outstanding=settings.commands_outstanding)
         self._publisher = Publisher(self._link)
-        self._context = ServiceContext(store, self._commander, self._publisher, settings, now)
+        self._context = ServiceContext(store, self._commander, self._publisher, settings, now, tracing)
         self._effects = EffectRunner(self._service, side_by_side=settings.commands_outstanding)
         gate = RegistrationGate(create_unknown=settings.registration is Registration.OPEN)
         calls = CallAttempt(definition, store, gate, now)
@@ -135,6 +139,7 @@ class Application:
         self._log.info(
             "worker.started", monitor_port=self.monitor.port, lanes=len(self._lanes), store=self._store.dialect
         )
+        metrics.count_from_zero(self._service)
         metrics.waiting.labels(self._service).set_function(self._unsettled)
         lanes = [asyncio.create_task(lane.run()) for lane in self._all_lanes()]
         beside = [asyncio.create_task(work) for work in self._beside()]
@@ -226,8 +231,11 @@ class Application:
             metrics.dead_lettered.labels(self._service, "envelope").inc()
             self._link.reject(delivery, requeue=False)
             return
+        span = None
+        if self._tracing is not None:
+            span = self._tracing.processing(delivery, delivery.queue, attributes_of, call)
         lane = self._lanes[zlib.crc32(call.identity.encode()) % len(self._lanes)]
-        lane.add(Work(delivery, self._connection, call))
+        lane.add(Work(delivery, self._connection, call, span))
 
     def returned(self, message: Returned) -> None:
         if self._attachment is None or not self._attachment.returned(message):

@@ -11,6 +11,7 @@ from contracts import actions
 from contracts.broker import Delivery
 from contracts.envelope import Envelope, ReplyEnvelope
 from contracts.schemas import Part, outbound_violation
+from contracts.tracing import Span
 from contracts.versions import ErrorKind, Version
 from workers import metrics
 from workers.errors import InvalidReplyError
@@ -25,6 +26,7 @@ from workers.runtime.calls import (
     Written,
 )
 from workers.runtime.gate import RegistrationGate, closed_reason
+from workers.runtime.tracing import handling, storing, under
 from workers.store.engine import Store, StoreTransaction
 from workers.store.parking import park
 
@@ -36,6 +38,8 @@ class Work:
     delivery: Delivery
     connection: int
     call: IncomingCall | None = None
+    span: Span | None = None
+    """From delivery to ack, when the Call's trace is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class CallAttempt:
         """Raises StoreUnavailableError, or what a handler raises; then nothing is stored and nothing may be said."""
         now = self._now()
         calls = [work.call for work in batch if work.call is not None]
+        spans = [work.span for work in batch if work.call is not None]
         for call in calls:
             # A Call may have waited since it came, for the database above all: it is answered by the time it is now.
             call.handled_at = now
@@ -70,17 +75,31 @@ class CallAttempt:
         writer = _Writer()
         service = self._definition.service.value
         began = perf_counter()
-        async with self._store.transaction() as transaction:
-            registrations = await self._gate.admit(transaction, calls, now)
-            if self._definition.read_ahead is not None:
-                await self._definition.read_ahead(calls, transaction)
-            for call in calls:
-                reply = await self._decide(call, registrations.get(call.identity), transaction)
-                answers.append(writer.written(call, reply))
-                outcomes.append(reply.kind.value if isinstance(reply, Refusal) else "answered")
+        with storing(batch, self._store.dialect):
+            async with self._store.transaction() as transaction:
+                registrations = await self._gate.admit(transaction, calls, now)
+                if self._definition.read_ahead is not None:
+                    await self._definition.read_ahead(calls, transaction)
+                for call, span in zip(calls, spans, strict=True):
+                    registered = registrations.get(call.identity)
+                    if span is None:
+                        reply = await self._decide(call, registered, transaction)
+                    else:
+                        reply = await self._traced(span, call, registered, transaction)
+                    answers.append(writer.written(call, reply))
+                    outcomes.append(reply.kind.value if isinstance(reply, Refusal) else "answered")
         metrics.commit_seconds.labels(service).observe(perf_counter() - began)
         metrics.batch_calls.labels(service).observe(len(batch))
         return Attempted(answers, outcomes, tuple(transaction.effects))
+
+    async def _traced(
+        self, span: Span, call: IncomingCall, registered: str | None, transaction: StoreTransaction
+    ) -> Reply:
+        before = len(transaction.effects)
+        with handling(span, call):
+            reply = await self._decide(call, registered, transaction)
+        transaction.effects[before:] = [under(span, effect) for effect in transaction.effects[before:]]
+        return reply
 
     async def _decide(self, call: IncomingCall, registered: str | None, transaction: StoreTransaction) -> Reply:
         closed = closed_reason(call.action, registered)

@@ -2,17 +2,21 @@
 
 import asyncio
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 
 from contracts import topology
+from contracts.actions import label
 from contracts.bodies import ContentType
 from contracts.broker import BrokerLink, Delivery, Returned
 from contracts.commands import CommandOutcome, CommandRequest, Reason
 from contracts.envelope import OutcomeEnvelope, OutcomeKind
 from contracts.errors import BodyError, LinkDownError
+from contracts.tracing import Kind
+from contracts.tracing import current as current_span
 from workers import metrics
 
 OUTCOME_LAG_S = 5.0
@@ -62,11 +66,25 @@ class Commander:
                     deadline_ms=int(deadline.timestamp() * 1000),
                     session=session,
                 )
-                outcome = await self._send(identity, request, remaining_s + OUTCOME_LAG_S)
+                outcome = await self._traced(identity, request, remaining_s + OUTCOME_LAG_S)
         metrics.commands.labels(action, outcome.kind.value).inc()
         return outcome
 
-    async def _send(self, identity: str, request: CommandRequest, patience_s: float) -> OutcomeEnvelope:
+    async def _traced(self, identity: str, request: CommandRequest, patience_s: float) -> OutcomeEnvelope:
+        """Send it; within the trace of the Call that it follows from, if that is recorded."""
+        call = current_span.span.get()
+        if call is None:
+            return await self._send(identity, request, patience_s)
+        attributes = {"ocpp.action": request.action, "ocpp.identity": identity, "ocpp.command_id": request.command_id}
+        span = call.child(f"send {label(request.action)}", Kind.PRODUCER, {**attributes})
+        outcome = await self._send(identity, request, patience_s, span.headers)
+        span.attributes["ocpp.outcome"] = outcome.kind.value
+        span.end()
+        return outcome
+
+    async def _send(
+        self, identity: str, request: CommandRequest, patience_s: float, headers: Mapping[str, str] | None = None
+    ) -> OutcomeEnvelope:
         command_id = request.command_id
         answer: asyncio.Future[OutcomeEnvelope] = asyncio.get_running_loop().create_future()
         self._waiting[command_id] = answer
@@ -83,6 +101,7 @@ class Commander:
                 type=CommandRequest.KIND,
                 message_id=command_id,
                 content_type=ContentType.MSGPACK,
+                headers=headers,
             )
             return await asyncio.wait_for(answer, patience_s)
         except LinkDownError:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from contracts.tracing import Tracing
 from workers.runtime.commands import Commander
 from workers.runtime.publisher import Publisher
 from workers.settings import WorkerSettings
@@ -24,3 +25,5 @@ class ServiceContext:
     publisher: Publisher
     settings: WorkerSettings
     now: Callable[[], datetime] = utc_now
+    tracing: Tracing | None = None
+    """None while tracing is off."""

@@ -6,6 +6,7 @@ it has had its tries; then it is dead-lettered. Billing data never gets an error
 """
 
 import asyncio
+import logging
 import random
 import time
 from collections import deque
@@ -17,11 +18,12 @@ from prometheus_client import Counter
 
 from contracts.broker import BrokerLink
 from contracts.errors import EnvelopeError, LinkDownError
+from contracts.tracing import trace_of
 from contracts.versions import ErrorKind
 from workers import metrics
 from workers.errors import InvalidReplyError, StoreUnavailableError
 from workers.runtime.attempt import Attempted, CallAttempt, RequestAttempt, Work, refusal
-from workers.runtime.calls import Written
+from workers.runtime.calls import IncomingCall, Written
 from workers.runtime.effects import EffectRunner
 
 HANDLER_TRIES = 5
@@ -97,6 +99,9 @@ class Lane:
                 await self._settle(batch)
             finally:
                 self._in_hand = 0
+                for work in batch:
+                    if work.span is not None:
+                        work.span.end("not_settled")  # of one that is settled it has ended
 
     def close(self) -> None:
         """Cancel the delayed requeues; their deliveries return when the connection closes."""
@@ -145,10 +150,16 @@ class Lane:
     def _finish(self, batch: list[Work], done: Attempted) -> None:
         now = time.time()
         handled: dict[tuple[str, str], int] = {}
+        told = self._log.is_enabled_for(logging.DEBUG)
         for work, answer, outcome in zip(batch, done.answers, done.outcomes, strict=True):
             if answer is not None:
                 self._reply(work, answer)
             self._link.ack(work.delivery)
+            if work.span is not None:
+                work.span.attributes["ocpp.outcome"] = outcome
+                work.span.end()
+            if told and work.call is not None:
+                self._tell(work, work.call, outcome)
             action = "request" if work.call is None else _action_label(work, outcome)
             handled[action, outcome] = handled.get((action, outcome), 0) + 1
             if work.call is not None:
@@ -158,10 +169,22 @@ class Lane:
         for effect in done.effects:
             self._effects.add(effect)
 
+    def _tell(self, work: Work, call: IncomingCall, outcome: str) -> None:
+        self._log.debug(
+            "call.handled",
+            identity=call.identity,
+            session=call.session,
+            unique_id=call.unique_id,
+            action=call.action[:50],
+            outcome=outcome,
+            trace=trace_of(work.span),
+        )
+
     def _reply(self, work: Work, answer: Written) -> None:
         delivery = work.delivery
         if not delivery.reply_to or work.connection != self._connection():
             return
+        publishing = None if work.span is None else work.span.publishing("reply")
         try:
             self._link.publish(
                 "",
@@ -170,11 +193,15 @@ class Lane:
                 correlation_id=delivery.correlation_id,
                 type=answer.type,
                 content_type=answer.content_type,
+                headers=None if publishing is None else publishing.headers,
             )
         except LinkDownError:
             return  # not acked either: it comes again, and its reply with it
         except ValueError:  # an address that no AMQP client could have written
             self._log.warning("reply.unaddressable", queue=delivery.queue)
+            return
+        if publishing is not None:
+            publishing.end()  # no confirm is asked for: the ack behind it on the same channel is that
 
     def _poisoned(self, work: Work, error: Exception) -> None:
         tries = work.delivery.delivery_count + 1
@@ -186,11 +213,16 @@ class Lane:
             "call.failed",
             action=None if call is None else call.action,
             identity=None if call is None else call.identity,
+            session=None if call is None else call.session,
+            unique_id=None if call is None else call.unique_id,
+            trace=trace_of(work.span),
             queue=work.delivery.queue,
             tries=tries,
             dead_lettered=last,
             exc_info=error,
         )
+        if work.span is not None:
+            work.span.end(type(error).__name__)
         if not last:
             metrics.retries.labels(self._service, "handler_raised").inc()
             self._requeue_later(work, tries)

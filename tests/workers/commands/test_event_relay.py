@@ -10,6 +10,7 @@ from typing import Any
 
 import msgpack
 import pytest
+from prometheus_client import REGISTRY
 
 from contracts import topology
 from contracts.broker import BrokerLink, Consumer, Delivery
@@ -19,6 +20,7 @@ from tests.support.calling import until
 from tests.support.proxy import CuttingProxy
 from tests.support.serving import worker_settings
 from tests.support.worker_store import all_rows, migrated_store
+from workers import metrics
 from workers.commands import event_relay
 from workers.commands.event_relay import MOST_REFUSED, Refused, relay_events, writer
 from workers.runtime.context import ServiceContext
@@ -164,9 +166,10 @@ async def test_of_two_relays_one_works_and_the_other_takes_over(amqp_url, databa
     assert by_identity(backend.events) == {"A": [*range(1, 121)]}
 
 
-async def test_a_relay_that_lost_its_lease_takes_nothing_more(amqp_url, database_url):
+async def test_a_relay_that_lost_its_lease_takes_nothing_more_and_tells_no_backlog(amqp_url, database_url):
     async with migrated_store(database_url) as store, backend_on(amqp_url) as backend:
-        relay = event_relay.EventRelay(context_of(backend, store, amqp_url))
+        context = context_of(backend, store, amqp_url)
+        relay = event_relay.EventRelay(context)
         assert await relay._take_lease()
         async with store.transaction() as transaction:
             later = datetime.now(UTC).replace(year=2100)
@@ -175,6 +178,9 @@ async def test_a_relay_that_lost_its_lease_takes_nothing_more(amqp_url, database
         await emit(store, "A")
         assert await relay._next() is None
         assert [row["seq"] for row in await all_rows(store, outbox.outbox)] == [None]
+        metrics.events_lag.set(300)  # as the store's failure left it
+        async with relaying(context):
+            await until(lambda: REGISTRY.get_sample_value("ocpp_events_lag_seconds") == 0)
 
 
 async def test_a_full_queue_delays_its_own_events_and_not_those_of_others(amqp_url, database_url, monkeypatch):

@@ -186,6 +186,15 @@ async def test_a_worker_waits_for_its_database_and_still_obeys_sigterm(amqp_url)
         assert process.returncode == 0
 
 
+async def test_await_schema_returns_when_somebody_has_migrated(sqlite_url):
+    env = environment(sqlite_url, OCPP_LOG_FORMAT="json")
+    async with worker_process("await-schema", env) as process:
+        await heard(process, "store.schema_awaited")
+        assert (await asyncio.to_thread(worker, "migrate", env=env)).returncode == 0
+        await asyncio.wait_for(process.communicate(), 30)
+        assert process.returncode == 0
+
+
 def test_a_database_url_that_cannot_be_read_is_told_without_its_password():
     for command in (["check-config"], ["show", "transactions"], ["migrate"]):
         done = worker(*command, env=environment("postgresql+asyncpg://u:pa@12:hush@127.0.0.1/db"))

@@ -2,11 +2,13 @@
 
 import asyncio
 from datetime import UTC, datetime
+from importlib.resources import as_file, files
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from tests.support.worker_store import all_rows, migrated_store
@@ -90,3 +92,8 @@ def sample(moment) -> Any:
         "raw_value": "1",
         "received_at": moment,
     }
+
+
+def test_the_newest_revision_is_the_one_that_the_migrations_lead_to():
+    with as_file(files("workers.store") / "migrations") as folder:
+        assert ScriptDirectory(str(folder)).get_current_head() == head()

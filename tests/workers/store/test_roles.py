@@ -4,9 +4,11 @@ import re
 
 import pytest
 
+from tests.support.preparing import prepare
 from tests.support.worker_store import migrated_store
+from workers import granting
 from workers.cli import main
-from workers.errors import WorkerError
+from workers.errors import StoreUnavailableError, WorkerError
 from workers.store.roles import PRIVILEGES, SHOW, grant_roles, statements
 from workers.store.schema import metadata
 
@@ -40,9 +42,7 @@ def test_names_that_would_need_quotes_are_refused(names):
 
 
 def test_the_sql_can_be_printed_for_somebody_else_to_run(capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(["grant-roles", "--print", "--prefix", "net_"])
-    assert ended.value.code == 0
+    assert exit_code("grant-roles", "--print", "--prefix", "net_") == 0
     lines = capsys.readouterr().out.splitlines()
     assert "GRANT SELECT ON public.meter_keys TO net_metering;" in lines
     assert all(line.endswith(";") and re.match(r"DO|GRANT|REVOKE", line) for line in lines)
@@ -52,3 +52,25 @@ async def test_sqlite_has_no_roles(sqlite_database_url):
     async with migrated_store(sqlite_database_url) as store, store.transaction() as transaction:
         with pytest.raises(WorkerError):
             await grant_roles(transaction)
+
+
+def test_a_database_that_goes_away_meanwhile_is_asked_again_and_sqlite_never(tmp_path, monkeypatch, capsys):
+    async def away(*_, **__):
+        raise StoreUnavailableError("closed")
+
+    url = f"sqlite+aiosqlite:///{tmp_path}/ocpp.db"
+    prepare(url)
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("AMQP_URL", "amqp://127.0.0.1/")
+    assert exit_code("grant-roles") == 2
+    assert "SQLite has no roles" in capsys.readouterr().err
+    monkeypatch.setattr(granting, "grant_roles", away)
+    assert exit_code("grant-roles") == 1  # 2 would be the end of a job that tries again
+    assert "the database does not answer" in capsys.readouterr().err
+
+
+def exit_code(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    assert isinstance(ended.value.code, int)
+    return ended.value.code

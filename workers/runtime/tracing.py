@@ -1,0 +1,71 @@
+"""The spans of a Call in a worker: the handler, the transaction that it shares, and what follows the commit."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from contracts.actions import label
+from contracts.tracing import Kind, Span
+from contracts.tracing import current as current_span
+from workers.runtime.calls import Effect, IncomingCall
+
+if TYPE_CHECKING:
+    from workers.runtime.attempt import Work
+    from workers.runtime.context import ServiceContext
+
+
+def attributes_of(call: IncomingCall) -> dict[str, str | int | float | bool]:
+    """What names a Call in its trace; never its payload."""
+    return {
+        "ocpp.version": call.version.value,
+        "ocpp.action": call.action[:50],
+        "ocpp.unique_id": call.unique_id[:64],
+        "ocpp.identity": call.identity,
+        "ocpp.session": call.session,
+    }
+
+
+@contextmanager
+def handling(span: Span, call: IncomingCall) -> Iterator[None]:
+    """The handler's decision, inside the transaction."""
+    with _ended(span.child(f"handle {label(call.action)}")):
+        yield
+
+
+@contextmanager
+def storing(batch: "Sequence[Work]", database: str) -> Iterator[None]:
+    """The batch's transaction, for each recorded Call in it: they share the time and the commit."""
+    spans = [
+        work.span.child("store transaction", Kind.CLIENT, {"db.system": database, "ocpp.batch_calls": len(batch)})
+        for work in batch
+        if work.span is not None
+    ]
+    if not spans:
+        yield
+        return
+    with _ended(*spans):
+        yield
+
+
+def under(span: Span, effect: Effect) -> Effect:
+    """The effect, such that the commands it sends belong to the Call's trace."""
+
+    async def run(context: "ServiceContext") -> None:
+        current_span.span.set(span)  # each effect runs in a task of its own, and so does this variable
+        await effect(context)
+
+    return run
+
+
+@contextmanager
+def _ended(*spans: Span) -> Iterator[None]:
+    error: str | None = "cancelled"
+    try:
+        yield
+        error = None
+    except Exception as raised:
+        error = type(raised).__name__
+        raise
+    finally:
+        for span in spans:
+            span.end(error)
