@@ -121,7 +121,11 @@ def _one(arguments: argparse.Namespace) -> Callable[[], Coroutine[Any, Any, int]
         started = asyncio.get_running_loop().time()
         await _one_transaction(point, tag, arguments)
         seconds = asyncio.get_running_loop().time() - started
-        report = Report([point.ledger], seconds, wanted_transactions=1, frames=printing.frames)
+        wanted = 0 if arguments.boot_only else 1
+        report = Report([point.ledger], seconds, wanted_transactions=wanted, frames=printing.frames)
+        if arguments.boot_only and point.registration != "Accepted":
+            print("no BootNotification was accepted", file=sys.stderr)
+            return 1
         return _conclude(report, arguments.json)
 
     return work
@@ -132,6 +136,8 @@ async def _one_transaction(point: ChargePoint, tag: str, arguments: argparse.Nam
 
     async def session() -> None:
         await point.wait_online()
+        if arguments.boot_only:
+            return
         await point.charge(1, tag, arguments.session_seconds)
         await point.wait_drained()
 
@@ -144,7 +150,8 @@ async def _one_transaction(point: ChargePoint, tag: str, arguments: argparse.Nam
             {running, playing, waiting}, timeout=arguments.seconds, return_when=asyncio.FIRST_COMPLETED
         )
         if playing not in done or playing.exception() is None:
-            await point.finish(arguments.grace_seconds)
+            # After a boot there is nothing to finish: what it tells of its connectors may go unanswered.
+            await point.finish(0 if arguments.boot_only else arguments.grace_seconds)
     finally:
         for task in (running, playing, waiting):
             task.cancel()
@@ -299,6 +306,7 @@ def _parser() -> argparse.ArgumentParser:
     fleet.add_argument("--metrics-address", default="127.0.0.1", help="(default %(default)s)")
     fleet.add_argument("--progress-seconds", type=number(0, 3600), default=10, help="0 prints none (%(default)s)")
     one.add_argument("--version", choices=("1.6", "2.0.1"), default="1.6", help="(default %(default)s)")
+    one.add_argument("--boot-only", action="store_true", help="leave once BootNotification is accepted: no transaction")
     one.add_argument("--identity", default="SIM-ONE", help="(default %(default)s)")
     anchors.add_to(commands)
     report.add_to(commands)

@@ -10,10 +10,12 @@ import orjson
 from loadtest.sizing.cells import Cell, Plan
 from loadtest.sizing.constants import Basis, Constants
 from loadtest.sizing.storm import Recovery
-from loadtest.sizing.tiers import Tier
+from loadtest.sizing.tiers import Tier, rounded_up
 
 SERVERS = ("broker", "store")
 _NEAREST = 4
+_SPARE_SOCKETS = 1.25
+_STANDBYS = 1
 
 
 def text(plan: Plan, constants: Constants) -> str:
@@ -81,15 +83,24 @@ def json(plan: Plan, constants: Constants) -> bytes:
 
 
 def helm_values(plan: Plan) -> str:
-    """Replicas and resources of our processes in one cell, as YAML; the servers' needs as comments."""
+    """Values of the chart deploy/helm/ocpp-gateway for one cell, as YAML."""
     cell = plan.cell
     head = [
         f"# {plan.charge_points:,} charge points in {plan.cells} cell(s); one cell of {cell.demand.charge_points:,}.",
         *(f"# {line}" for name in SERVERS for line in _server(cell, name)),
     ]
+    gateway, broker, store = (cell.tier(name) for name in ("gateway", *SERVERS))
     values = {
-        "gateway": _values(cell.tier("gateway")),
+        "gateway": {**_values(gateway), "maxConnections": _most_sockets(gateway)},
         "workers": {tier.name: _values(tier) for tier in cell.tiers if tier.name not in {"gateway", *SERVERS}},
+        "broker": {"operator": {**_values(broker), "storage": {"size": _disk(broker)}}},
+        "database": {
+            "operator": {
+                "instances": 1 + _STANDBYS,
+                "resources": _values(store)["resources"],
+                "storage": {"size": _disk(store)},
+            }
+        },
     }
     return "\n".join([*head, *_yaml(values)]) + "\n"
 
@@ -144,6 +155,16 @@ def _values(tier: Tier) -> dict[str, Any]:
             "limits": {"memory": memory},
         },
     }
+
+
+def _most_sockets(gateway: Tier) -> int:
+    """What one is left with when others are lost, and a quarter more."""
+    left = next(value for name, value in gateway.figures.items() if name.startswith("sockets each, "))
+    return int(rounded_up(left * _SPARE_SOCKETS, 1000))
+
+
+def _disk(server: Tier) -> str:
+    return f"{next(value for name, value in server.figures.items() if name.startswith('disk GB')):.0f}Gi"
 
 
 def _yaml(values: Mapping[str, Any], indent: int = 0) -> Iterator[str]:

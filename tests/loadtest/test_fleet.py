@@ -178,6 +178,18 @@ async def test_the_command_one_prints_every_frame_of_one_transaction(csms, tmp_p
     assert point["samples"][0]["readings"]
 
 
+async def test_the_command_one_leaves_after_its_boot_when_no_more_is_asked_for(csms):
+    process = await command("one", "--url", csms.url, "--boot-only")
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, err) == (0, b""), out
+    assert csms.actions()[0] == "BootNotification"
+    assert not csms.of("StartTransaction")
+    csms.boots.append(("Rejected", 3600))
+    process = await command("one", "--url", csms.url, "--boot-only", "--seconds", "1")
+    _, err = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, err) == (1, b"no BootNotification was accepted\n")
+
+
 async def test_the_command_one_says_why_it_cannot_connect_and_when_it_tries_again(csms):
     async with serve(csms.handler, "127.0.0.1", 0, process_request=lambda c, _: c.respond(404, "")) as server:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
