@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.leaks import _no_task_is_left, tasks_have_owners
+from tests.support.load_system import load_system
 from tests.support.nodes import (
     amqp_url,
     database_url,
@@ -31,6 +32,7 @@ __all__ = [
     "delete_vhost",
     "drop_database",
     "empty_database_url",
+    "load_system",
     "migrated_postgres",
     "migrated_sqlite",
     "own_postgres",

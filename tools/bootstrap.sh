@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Set-up of a fresh machine: tools/bootstrap.sh run|test
 #   run   what `make run` needs: the virtual environment and a RabbitMQ broker
-#   test  the same, PostgreSQL, and the npm packages of tests/node
+#   test  the same, PostgreSQL, Prometheus with its promtool, and the npm packages of tests/node
 # Says what it will install before it installs it. Starts no system service, and touches none that is there.
 # AMQP_URL and DATABASE_URL, if given, stand for servers of yours: nothing is installed in their place.
 # Exit status 2: this machine needs something that this script cannot install; the words say what.
@@ -15,12 +15,14 @@ venv=.dev/venv
 stamp=.dev/venv.stamp
 modules=.dev/node # holds node_modules; for NODE_PATH
 modules_stamp=.dev/node.stamp
+prometheus=.dev/prometheus # Debian's package unpacked
 machine=${BOOTSTRAP_MACHINE:-} # the root of a make-believe machine, for the tests of this script
 policy=$machine/usr/sbin/policy-rc.d
 cluster_conf=$machine/etc/postgresql-common/createcluster.conf
 policy_is_ours=
 installing=
 links_before=
+lists_are_new=
 
 say() { printf 'bootstrap: %s\n' "$*"; }
 give_up() { printf 'bootstrap: %s\n' "$@" >&2; exit 2; }
@@ -60,6 +62,9 @@ postgresql_is_here() {
   for found in "$machine"/usr/lib/postgresql/*/bin/initdb; do [ -x "$found" ] && return; done
   return 1
 }
+prometheus_is_here() {
+  { have prometheus && have promtool; } || { [ -x "$prometheus/usr/bin/prometheus" ] && [ -x "$prometheus/usr/bin/promtool" ]; }
+}
 apt_is_ours() { [ "$(id -u)" = 0 ] && have apt-get && have dpkg; }
 docker_answers() { have docker && timeout 10 docker info >/dev/null 2>&1; }
 
@@ -92,14 +97,22 @@ fi
 packages=${packages# }
 modules_needed=
 [ "$goal" != test ] || modules_are_current || modules_needed=yes
+prometheus_needed=
+if [ "$goal" = test ] && ! prometheus_is_here; then
+  apt_is_ours || give_up 'prometheus and promtool are not on PATH. Either of these will do:' \
+    '  - install them, so that both are on PATH (Debian and Ubuntu, as root: apt-get install prometheus)' \
+    '  - run this once as root on Debian or Ubuntu, which unpacks them into .dev and installs nothing'
+  prometheus_needed=yes
+fi
 
 # ---------------------------------------------------------------- say it
 
 [ -z "$packages" ] || say "will install with apt-get: $packages (and what they depend on; no service is started or enabled)"
 [ -z "$venv_needed" ] || say "will install into $venv: the $(grep -c '==' requirements-dev.lock) Python packages of requirements-dev.lock, hashes checked"
 [ -z "$modules_needed" ] || say "will install into $modules: the npm packages of tests/node/package-lock.json, hashes checked, no scripts run"
+[ -z "$prometheus_needed" ] || say "will unpack into $prometheus: the programs of Debian's package prometheus (not installed: no service, no user)"
 [ -z "$by_docker" ] || say "will run in containers, pulled when first needed:$by_docker"
-if [ -z "$packages$venv_needed$modules_needed" ]; then
+if [ -z "$packages$venv_needed$modules_needed$prometheus_needed" ]; then
   say 'nothing to install'
   exit 0
 fi
@@ -153,6 +166,15 @@ logged() { # log, pattern of the lines that count, what they mean, command ...
   wait "$job" || { local status=$?; tail -n 20 "$log" >&2; return $status; }
 }
 
+# Once in a run: what is fetched first pays for it.
+update_lists() { # log
+  [ -z "$lists_are_new" ] || return 0
+  lists_are_new=yes
+  say "apt-get update ... (log: $1)"
+  logged "$1" '^Get:' 'lists fetched' apt-get -q update ||
+    say 'apt-get update failed; going on with the package lists that are here'
+}
+
 install_packages() {
   local began=$SECONDS log=.dev/apt.log
   : >"$log"
@@ -172,9 +194,7 @@ install_packages() {
     fi ;;
   esac
   export DEBIAN_FRONTEND=noninteractive
-  say "apt-get update ... (log: $log)"
-  logged "$log" '^Get:' 'lists fetched' apt-get -q update ||
-    say 'apt-get update failed; going on with the package lists that are here'
+  update_lists "$log"
   say "apt-get install $packages ..."
   # shellcheck disable=SC2086 # the list is words
   logged "$log" '^Setting up' 'packages set up' apt-get -q -y --no-install-recommends \
@@ -212,13 +232,38 @@ install_modules() {
       "remove $stamp and try again"
   mkdir -p "$modules"
   cp tests/node/package.json tests/node/package-lock.json "$modules/"
+  # Without what packages want beside them: of those there is only the chart tools' CDK, which nobody here uses.
   say "npm ci ... (log: $log)"
   logged "$log" '^added' 'done' "$wheel/bin/node" "$wheel/lib/node_modules/npm/bin/npm-cli.js" ci --prefix "$modules" \
-    --ignore-scripts --no-audit --no-fund --no-update-notifier --prefer-offline ||
+    --ignore-scripts --legacy-peer-deps --no-audit --no-fund --no-update-notifier --prefer-offline ||
     give_up "npm could not install the packages of tests/node/package-lock.json (whole log: $log)" \
       'They come from the npm registry: can this machine reach it, or the mirror that your .npmrc names?'
   modules_fingerprint >"$modules_stamp"
   say "$modules is ready after $((SECONDS - began)) s"
+}
+
+# The package itself would start a service; apt checks what it downloads as it does what it installs.
+unpack_prometheus() {
+  local began=$SECONDS log=.dev/prometheus.log fresh=$prometheus.new
+  : >"$log"
+  export DEBIAN_FRONTEND=noninteractive
+  update_lists "$log"
+  rm -rf "$fresh"
+  mkdir -p "$fresh"
+  say "apt-get download prometheus ... (log: $log)"
+  logged "$log" '^Get:' 'files fetched' in_folder "$fresh" apt-get -q download prometheus ||
+    give_up "apt-get could not download prometheus (whole log: $log)" \
+      'Can this machine reach its Debian mirror? Or put prometheus and promtool on PATH.'
+  logged "$log" . 'done' in_folder "$fresh" unpack_programs ||
+    give_up "Debian's package prometheus could not be unpacked (whole log: $log)"
+  rm -rf "$prometheus"
+  mv "$fresh" "$prometheus"
+  say "$prometheus is ready after $((SECONDS - began)) s"
+}
+in_folder() { cd "$1" && shift && "$@"; } # only as a job of `logged`, which is a shell of its own
+unpack_programs() {
+  dpkg -x prometheus_*.deb package && mkdir -p usr && mv package/usr/bin usr/bin &&
+    [ -x usr/bin/prometheus ] && [ -x usr/bin/promtool ] && rm -rf package prometheus_*.deb
 }
 
 [ -z "$packages" ] || install_packages
@@ -229,4 +274,5 @@ if [ -n "$venv_needed" ]; then
   install_venv
 fi
 [ -z "$modules_needed" ] || install_modules
+[ -z "$prometheus_needed" ] || unpack_prometheus
 say 'done'

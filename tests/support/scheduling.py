@@ -32,7 +32,8 @@ def group_of(nodeid: str) -> str:
         for live in _LIVE:
             if live in words:
                 return f"live {live}"
-    if path.startswith("tests/loadtest/scenarios/") and path.endswith("scenarios.py"):
+    of_scenarios = path.startswith("tests/loadtest/scenarios/") and path.endswith("scenarios.py")
+    if of_scenarios or path == "tests/monitoring/test_scraping.py":
         return "load system"
     return path
 

@@ -25,6 +25,7 @@ ORDINARY = [
     "grep",
     "ln",
     "mkdir",
+    "mv",
     "rm",
     "sed",
     "sha256sum",
@@ -62,6 +63,8 @@ class Machine:
         )
         self.script(self.wheel / "bin/node", f'echo "node $*" >>{self.calls_log}; mkdir -p .dev/node/node_modules')
         self.command("python3.11", "")
+        self.command("prometheus", "")
+        self.command("promtool", "")
         self.remember_venv()
         self.remember_modules()
 
@@ -221,6 +224,66 @@ def test_a_docker_command_whose_engine_does_not_answer_will_not_do(machine: Mach
     machine.command("id", "echo 1000")
     machine.command("docker", "exit 1")
     assert machine.run("run").returncode == 2
+
+
+def without_prometheus(machine: Machine) -> None:
+    """With an apt-get that downloads its package, and a dpkg that unpacks it."""
+    machine.install_servers()
+    (machine.bin / "promtool").unlink()
+    machine.command("apt-get", "case $* in *download*) echo x >prometheus_2.42_all.deb ;; esac")
+    machine.command(
+        "dpkg",
+        '[ "$1" = -x ] || exit 1; mkdir -p "./$3/usr/bin"\n'
+        'for it in prometheus promtool; do cp "$(type -P id)" "./$3/usr/bin/$it"; done',
+    )
+
+
+def test_prometheus_is_unpacked_for_the_tests_alone_and_not_installed(machine: Machine):
+    without_prometheus(machine)
+    assert machine.run("run").stdout == "bootstrap: nothing to install\n"
+    done = machine.run("test")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("bootstrap: will unpack into .dev/prometheus: the programs of Debian's package")
+    assert machine.calls("apt-get", "dpkg") == [
+        "apt-get -q update",
+        "apt-get -q download prometheus",
+        "dpkg -x prometheus_2.42_all.deb package",
+    ]
+    left = {str(path.relative_to(machine.checkout / ".dev")) for path in machine.checkout.glob(".dev/prom*/**/*")}
+    assert left == {
+        "prometheus/usr",
+        "prometheus/usr/bin",
+        "prometheus/usr/bin/prometheus",
+        "prometheus/usr/bin/promtool",
+    }
+    assert machine.run("test").stdout == "bootstrap: nothing to install\n"
+
+
+def test_package_lists_are_fetched_once_for_servers_and_prometheus(machine: Machine):
+    without_prometheus(machine)
+    shutil.rmtree(machine.root / "usr/lib/postgresql")
+    assert machine.run("test").returncode == 0
+    assert [line.split()[2] for line in machine.calls("apt-get")] == ["update", "-y", "download"]
+
+
+def test_a_mirror_that_cannot_be_reached_is_told_and_tried_again_by_the_next_run(machine: Machine):
+    without_prometheus(machine)
+    machine.command("apt-get", "echo E: no such host; exit 100")
+    done = machine.run("test")
+    assert done.returncode == 2
+    assert "E: no such host" in done.stderr
+    assert "put prometheus and promtool on PATH" in done.stderr
+    assert "will unpack into .dev/prometheus" in machine.run("test").stdout
+
+
+def test_without_root_it_says_how_to_come_by_prometheus(machine: Machine):
+    without_prometheus(machine)
+    machine.command("id", "echo 1000")
+    done = machine.run("test")
+    assert done.returncode == 2
+    assert "prometheus and promtool are not on PATH" in done.stderr
+    assert "apt-get install prometheus" in done.stderr
+    assert machine.calls("apt-get", "dpkg") == []
 
 
 def test_a_changed_lock_renews_the_environment_with_hashes_checked(machine: Machine):

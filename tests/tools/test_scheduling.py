@@ -9,6 +9,11 @@ def test_what_shares_a_running_system_is_one_group_for_each_store():
     assert group_of("tests/conformance/test_jobs_page.py::test_c") == "tests/conformance/test_jobs_page.py"
 
 
+def test_the_load_scenarios_and_what_prometheus_reads_share_one_system():
+    ours = ("tests/loadtest/scenarios/test_scenarios.py::test_a", "tests/monitoring/test_scraping.py::test_b")
+    assert {group_of(test) for test in ours} == {"load system"}
+
+
 def test_what_shares_a_file_is_one_group_whatever_stands_in_its_parameters():
     assert group_of("tests/contracts/test_topology.py::test_d[sqlite::@x]") == "tests/contracts/test_topology.py"
 

@@ -15,6 +15,8 @@ _RABBITMQ_DIRECTORIES = (
     "/opt/homebrew/opt/rabbitmq/sbin",
 )
 _ERLANG_PATTERN = "/usr/lib/erlang/erts-*/bin"
+_PROMETHEUS = ("prometheus", "promtool")
+_UNPACKED_PROMETHEUS = Path(__file__).parents[2] / ".dev" / "prometheus" / "usr" / "bin"
 _POSTGRES_PATTERN = "/usr/lib/postgresql/*/bin"
 
 
@@ -63,6 +65,21 @@ def postgres_directory() -> Path:
     raise NodeUnavailable(
         "PostgreSQL is not installed here (no initdb and postgres). Set DATABASE_URL to the URL of a database "
         "of yours, or install it: `tools/bootstrap.sh test` does so on Debian and Ubuntu."
+    )
+
+
+def prometheus_directory() -> Path:
+    """Return the directory of `prometheus` and `promtool`: that on PATH, else what the set-up has unpacked.
+
+    NodeUnavailable if there is none.
+    """
+    found = shutil.which("prometheus", path=search_path())
+    for directory in ([Path(found).parent] if found else []) + [_UNPACKED_PROMETHEUS]:
+        if all(os.access(directory / program, os.X_OK) for program in _PROMETHEUS):
+            return directory
+    raise NodeUnavailable(
+        "Prometheus is not installed here (no prometheus and promtool). Put both on PATH, "
+        "or have `tools/bootstrap.sh test` unpack them on Debian and Ubuntu."
     )
 
 

@@ -103,8 +103,9 @@ class PrivateRabbit:
 
     @property
     def metrics_url(self) -> str:
-        """Prometheus metrics, with the depth of each queue."""
-        return f"http://127.0.0.1:{self._port('prometheus')}/metrics/detailed?family=queue_coarse_metrics"
+        """Prometheus metrics, with the depth and the consumers of each queue."""
+        families = "family=queue_coarse_metrics&family=queue_consumer_count"
+        return f"http://127.0.0.1:{self._port('prometheus')}/metrics/detailed?{families}"
 
     @property
     def pid(self) -> int | None:

@@ -1,0 +1,1 @@
+"""The Grafana dashboards that the chart brings, made from code."""
