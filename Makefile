@@ -5,7 +5,7 @@ COMPILE := $(LOCKTOOLS)/bin/pip-compile --quiet --generate-hashes --strip-extras
 	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help run test load chaos crashes attacks fuzz audit bench-commands bench-costs bench-reconnect lint fmt docs lock clean
+.PHONY: help run test load chaos crashes attacks fuzz audit image-check bench-commands bench-costs bench-reconnect lint fmt docs lock clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 25
@@ -42,6 +42,10 @@ crashes: ## broker, database and workers are killed while 240 charge points char
 	@tools/bootstrap.sh test
 	@CRASH_CHARGE_POINTS=240 $(PYTHON) -m pytest -q tests/system/test_crashes.py $(ARGS)
 
+image-check: ## the image, built and tried without a container engine (ARGS="--clean" keeps nothing)
+	@tools/bootstrap.sh run
+	@$(PYTHON) -m tools.image $(ARGS)
+
 bench-commands: ## what a direct command costs beyond the broker's own hops (ARGS="--count 2000")
 	@tools/bootstrap.sh run
 	@$(PYTHON) -m tools.bench.command_overhead $(ARGS)
@@ -63,13 +67,15 @@ fmt: ## put the source into the house's format
 	@.dev/venv/bin/ruff check --fix --quiet . || true
 	@.dev/venv/bin/ruff format .
 
-docs: ## renew the pages that are made from the code
-	@tools/bootstrap.sh run
+docs: ## renew the pages, dashboards and parts of the chart that are made from the code
+	@tools/bootstrap.sh test
 	@$(PYTHON) -m tools.settings_page
 	@$(PYTHON) -m tools.observing_page
 	@$(PYTHON) -m tools.asyncapi_page
 	@$(PYTHON) -m tools.backend_page
 	@$(PYTHON) -m tools.capacity_page
+	@$(PYTHON) -m tools.dashboards
+	@$(PYTHON) -m tools.chart
 
 lock: $(LOCKTOOLS)/bin/pip-compile ## renew requirements.lock and requirements-dev.lock (UPGRADE=--upgrade for newer versions)
 	@$(COMPILE) $(UPGRADE) --output-file=requirements.lock pyproject.toml
