@@ -16,8 +16,14 @@ PROPERTIES: dict[str, Schema] = {
     "reply_to": {"type": "string", "description": "A queue of the sender; answers come by the default exchange."},
     "delivery_mode": {"type": "integer", "enum": [1, 2], "description": "2: persistent."},
     "expiration": {"type": "string", "description": "Milliseconds, as text."},
+    "traceparent": {"type": "string", "description": "W3C Trace Context, when the trace is recorded."},
+    "tracestate": {"type": "string", "description": "W3C Trace Context, passed on as it came."},
 }
-PROPERTIES_TEXT = "AMQP 0-9-1 basic properties by their names there, not entries of the headers table."
+PROPERTIES_TEXT = (
+    "AMQP 0-9-1 basic properties by their names there, not entries of the headers table, but for `traceparent` and"
+    " `tracestate`."
+)
+TRACED = ("traceparent", "tracestate")
 CORRELATED = {
     "location": "$message.header#/correlation_id",
     "description": "Chosen by who asks; the answer has the same.",
@@ -101,9 +107,12 @@ def _body(example: Body, summary: str, properties: dict[str, Any], may: tuple[st
 
 
 def _internal(example: Any, summary: str, **properties: Any) -> Message:
-    return Message(
-        type(example).__name__, example, summary, {"content_type": _MSGPACK, **properties}, ("content_type",), True
-    )
+    name = type(example).__name__
+    may = ("content_type", *(TRACED if name in _OF_TRACES else ()))
+    return Message(name, example, summary, {"content_type": _MSGPACK, **properties}, may, True)
+
+
+_OF_TRACES = frozenset({"CallEnvelope", "ReplyEnvelope", "CommandEnvelope", "OutcomeEnvelope"})
 
 
 _INTERNAL: dict[str, tuple[str, dict[str, Any]]] = {
@@ -145,10 +154,10 @@ def all_messages() -> tuple[Message, ...]:
             examples.COMMAND,
             "A command for one charge point, direct or tracked.",
             {**asking, "message_id": examples.COMMAND_ID},
-            (*free, "message_id"),
+            (*free, "message_id", *TRACED),
         ),
-        _body(examples.OUTCOME, "How a command ended: exactly one for each.", identified),
-        _body(examples.RECEIPT, "A tracked command is stored, or was already.", identified),
+        _body(examples.OUTCOME, "How a command ended: exactly one for each.", identified, TRACED),
+        _body(examples.RECEIPT, "A tracked command is stored, or was already.", identified, TRACED),
         *events,
         _body(examples.OPERATOR_REQUEST, "A query about the store, or a change of what is on record.", asking, free),
         _body(examples.OPERATOR_ANSWER, "The items asked for.", {"correlation_id": "5f2d"}),
