@@ -51,16 +51,7 @@ class Traces:
 
     def begun(self, session: Session, call: Relay) -> Span | None:
         """A Call, or a SEND, goes to a worker. That of a Call is kept in its session, which has one in flight."""
-        context = self._tracing.begin()
-        if context is None:
-            return None
-        span = self._tracing.root(
-            context,
-            f"Call {label(call.action)}",
-            Kind.SERVER,
-            _attributes(session, call.unique_id, call.action),
-            start_ns=self._wall_ns(call.received),
-        )
+        span = self._call(session, call)
         if not call.is_send:
             session.span = span
         return span
@@ -68,20 +59,33 @@ class Traces:
     def settled(self, session: Session, call: Settled, *, written: bool) -> None:
         """A Call has ended; one that was refused at once has no span before."""
         span, session.span = session.span, None
+        if span is None and call.ending is Ending.REFUSED:
+            span = self._call(session, call)
         if span is None:
-            if call.ending is not Ending.REFUSED or (context := self._tracing.begin()) is None:
-                return
-            span = self._tracing.root(
-                context,
-                f"Call {label(call.action)}",
-                Kind.SERVER,
-                _attributes(session, call.unique_id, call.action),
-                start_ns=self._wall_ns(call.received),
-            )
+            return
         if written:
             span.event("answer written")
         span.attributes["ocpp.outcome"] = call.ending.value
         span.end(call.ending.value if call.ending in _FAILURES else None)
+
+    def _call(self, session: Session, call: Relay | Settled) -> Span | None:
+        """The first span of its trace, unless that is not to be recorded."""
+        context = self._tracing.begin()
+        if context is None:
+            return None
+        return self._tracing.root(
+            context,
+            f"Call {label(call.action)}",
+            Kind.SERVER,
+            {
+                "ocpp.version": session.version.value,
+                "ocpp.action": call.action[:50],
+                "ocpp.unique_id": call.unique_id[:64],
+                "ocpp.identity": session.identity,
+                "ocpp.session": session.session_id,
+            },
+            start_ns=self._wall_ns(call.received),
+        )
 
     # commands
 
@@ -114,13 +118,3 @@ class Traces:
     def _wall_ns(self, at: float) -> int:
         """Nanoseconds since 1970 of a monotonic time."""
         return time.time_ns() - int((self._clock.now() - at) * 1e9)
-
-
-def _attributes(session: Session, unique_id: str, action: str) -> dict[str, str | int | float | bool]:
-    return {
-        "ocpp.version": session.version.value,
-        "ocpp.action": action[:50],
-        "ocpp.unique_id": unique_id[:64],
-        "ocpp.identity": session.identity,
-        "ocpp.session": session.session_id,
-    }

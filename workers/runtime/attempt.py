@@ -75,7 +75,7 @@ class CallAttempt:
         writer = _Writer()
         service = self._definition.service.value
         began = perf_counter()
-        with storing(batch, self._store.dialect):
+        with storing(spans, self._store.dialect):
             async with self._store.transaction() as transaction:
                 registrations = await self._gate.admit(transaction, calls, now)
                 if self._definition.read_ahead is not None:

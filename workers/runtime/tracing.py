@@ -2,16 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from contracts.actions import label
 from contracts.tracing import Kind, Span
 from contracts.tracing import current as current_span
 from workers.runtime.calls import Effect, IncomingCall
-
-if TYPE_CHECKING:
-    from workers.runtime.attempt import Work
-    from workers.runtime.context import ServiceContext
+from workers.runtime.context import ServiceContext
 
 
 def attributes_of(call: IncomingCall) -> dict[str, str | int | float | bool]:
@@ -33,13 +29,10 @@ def handling(span: Span, call: IncomingCall) -> Iterator[None]:
 
 
 @contextmanager
-def storing(batch: "Sequence[Work]", database: str) -> Iterator[None]:
-    """The batch's transaction, for each recorded Call in it: they share the time and the commit."""
-    spans = [
-        work.span.child("store transaction", Kind.CLIENT, {"db.system": database, "ocpp.batch_calls": len(batch)})
-        for work in batch
-        if work.span is not None
-    ]
+def storing(recorded: Sequence[Span | None], database: str) -> Iterator[None]:
+    """The transaction of a batch of Calls, for each that is recorded: they share the time and the commit."""
+    attributes: dict[str, str | int | float | bool] = {"db.system": database, "ocpp.batch_calls": len(recorded)}
+    spans = [span.child("store transaction", Kind.CLIENT, {**attributes}) for span in recorded if span is not None]
     if not spans:
         yield
         return
@@ -50,7 +43,7 @@ def storing(batch: "Sequence[Work]", database: str) -> Iterator[None]:
 def under(span: Span, effect: Effect) -> Effect:
     """The effect, such that the commands it sends belong to the Call's trace."""
 
-    async def run(context: "ServiceContext") -> None:
+    async def run(context: ServiceContext) -> None:
         current_span.span.set(span)  # each effect runs in a task of its own, and so does this variable
         await effect(context)
 
