@@ -241,15 +241,13 @@ class Announcements:
         return Opened(session.identity, session.session_id, session.epoch, session.version, remote, opened_ms)
 
     def _forget(self, opened: Iterable[str], closed: Iterable[str]) -> None:
-        settled = (*opened, *closed)
-        for session_id in settled:  # what is known to be over needs not be known to have been
-            self._opened.pop(session_id, None)
-            self._opened_to_tell.pop(session_id, None)
         for session_id in closed:
             self._closed.pop(session_id, None)
             self._closed_to_tell.pop(session_id, None)
-        for session_id in settled:
-            if session_id not in self._opened and session_id not in self._closed:
+        for session_id in (*opened, *closed):  # what is known to be over needs not be known to have been
+            self._opened.pop(session_id, None)
+            self._opened_to_tell.pop(session_id, None)
+            if session_id not in self._closed:
                 self._since.pop(session_id, None)
 
     def _plan_flush(self, batch_s: float = BATCH_S) -> None:

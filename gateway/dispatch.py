@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import structlog
 
+from contracts.actions import label
 from contracts.broker import Delivery
 from contracts.commands import Reason
 from contracts.envelope import NOT_HERE, CommandEnvelope, OutcomeEnvelope, OutcomeKind
@@ -49,7 +50,7 @@ class Dispatch:
             self._tell(asker, "", "", OutcomeKind.REJECTED, Reason.BAD_REQUEST)
             return
         span = None if self._traces is None else self._traces.commanded(delivery, envelope)
-        asker = asker._replace(action=metrics.action_label(envelope.action), span=span)
+        asker = asker._replace(action=label(envelope.action), span=span)
         if not 0 < len(envelope.command_id) <= MAX_UNIQUE_ID:
             code = Reason.BAD_COMMAND_ID
             self._tell(asker, "", envelope.identity, OutcomeKind.REJECTED, code)

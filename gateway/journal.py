@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import structlog
 from prometheus_client import Gauge
 
+from contracts.actions import label
 from contracts.tracing import trace_of
 from contracts.versions import Version
 from gateway import metrics
@@ -132,14 +133,14 @@ class Journal:
             )
 
     def _new_tally(self, action: str) -> CallTally:
-        label = metrics.action_label(action)
-        if label not in self._calls:
-            self._calls[label] = CallTally(label)
-        return self._calls[label]
+        name = label(action)
+        if name not in self._calls:
+            self._calls[name] = CallTally(name)
+        return self._calls[name]
 
     def noticed(self, session: Session, notice: Notice | Invalid, now: float) -> None:
         if isinstance(notice, Invalid):
-            action, verdict = metrics.action_label(notice.action), "taken" if notice.taken else "refused"
+            action, verdict = label(notice.action), "taken" if notice.taken else "refused"
             metrics.INVALID.labels(notice.direction, action, notice.rule.value, verdict).inc()
             return
         self._notices[notice.kind].inc()

@@ -2,7 +2,6 @@
 
 from prometheus_client import Counter, Gauge
 
-from contracts import actions
 from gateway.durations import Durations
 from gateway.pace import Limit
 
@@ -108,6 +107,3 @@ _from_zero(REPLIES_DROPPED, "late_or_unknown", "bad_envelope", "late_verdict")
 _from_zero(OUTCOMES_DROPPED, "no_reply_to", "too_many", "bad_address")
 _from_zero(THROTTLED, *Limit)
 _from_zero(TLS_RELOAD, "ok", "failed")
-
-OTHER = "other"
-action_label = actions.label

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import structlog
 
+from contracts.actions import OTHER
 from contracts.envelope import OutcomeEnvelope
 from contracts.errors import LinkDownError
 from contracts.tracing import Span
@@ -17,7 +18,7 @@ class Asker(NamedTuple):
 
     reply_to: str = ""
     correlation_id: str = ""
-    action: str = metrics.OTHER
+    action: str = OTHER
     """What the command asks for, as metrics name it."""
     span: Span | None = None
     """The command's, when its trace is recorded."""

@@ -6,6 +6,7 @@ from contracts.actions import label
 from contracts.broker import Delivery
 from contracts.envelope import CommandEnvelope
 from contracts.tracing import Kind, Span, Tracing
+from contracts.tracing.attributes import of_call, of_command
 from contracts.tracing.context import read
 from gateway.clock import Clock
 from gateway.effects import Ending, Outcome, Relay, Settled
@@ -77,13 +78,7 @@ class Traces:
             context,
             f"Call {label(call.action)}",
             Kind.SERVER,
-            {
-                "ocpp.version": session.version.value,
-                "ocpp.action": call.action[:50],
-                "ocpp.unique_id": call.unique_id[:64],
-                "ocpp.identity": session.identity,
-                "ocpp.session": session.session_id,
-            },
+            of_call(session.identity, session.session_id, session.version, call.unique_id, call.action),
             start_ns=self._wall_ns(call.received),
         )
 
@@ -98,11 +93,7 @@ class Traces:
             sent,
             f"command {label(command.action)}",
             Kind.CONSUMER,
-            {
-                "ocpp.action": command.action[:50],
-                "ocpp.command_id": command.command_id[:64],  # not judged yet
-                "ocpp.identity": command.identity,
-            },
+            of_command(command.identity, command.command_id, command.action),
         )
 
     def answered(self, span: Span, session: Session, outcome: Outcome) -> None:

@@ -6,6 +6,8 @@ from contracts import topology
 from contracts.actions import label
 from contracts.broker import Delivery
 from contracts.tracing import Kind, Span, Tracing
+from contracts.tracing.attributes import of_command
+from contracts.tracing.recording import Value
 from workers.commands.dispatching import Command
 from workers.commands.memory import Key
 
@@ -51,10 +53,6 @@ class CommandTraces:
             self.tracing.joined(sent, "receive outcome", Kind.CONSUMER, {}).end()
 
 
-def attributes_of(command: Command) -> dict[str, str | int | float | bool]:
-    """What names a command in its trace; never its payload."""
-    return {
-        "ocpp.action": command.action[:50],
-        "ocpp.command_id": command.command_id,
-        "ocpp.identity": command.identity,
-    }
+def attributes_of(command: Command) -> dict[str, Value]:
+    """What names a command in its trace."""
+    return of_command(command.identity, command.command_id, command.action)

@@ -17,6 +17,7 @@ from contracts.envelope import OutcomeEnvelope, OutcomeKind
 from contracts.errors import BodyError, LinkDownError
 from contracts.tracing import Kind
 from contracts.tracing import current as current_span
+from contracts.tracing.attributes import of_command
 from workers import metrics
 
 OUTCOME_LAG_S = 5.0
@@ -75,8 +76,8 @@ class Commander:
         call = current_span.span.get()
         if call is None:
             return await self._send(identity, request, patience_s)
-        attributes = {"ocpp.action": request.action, "ocpp.identity": identity, "ocpp.command_id": request.command_id}
-        span = call.child(f"send {label(request.action)}", Kind.PRODUCER, {**attributes})
+        attributes = of_command(identity, request.command_id, request.action)
+        span = call.child(f"send {label(request.action)}", Kind.PRODUCER, attributes)
         outcome = await self._send(identity, request, patience_s, span.headers)
         span.attributes["ocpp.outcome"] = outcome.kind.value
         span.end()

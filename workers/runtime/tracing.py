@@ -6,19 +6,15 @@ from contextlib import contextmanager
 from contracts.actions import label
 from contracts.tracing import Kind, Span
 from contracts.tracing import current as current_span
+from contracts.tracing.attributes import of_call
+from contracts.tracing.recording import Value
 from workers.runtime.calls import Effect, IncomingCall
 from workers.runtime.context import ServiceContext
 
 
-def attributes_of(call: IncomingCall) -> dict[str, str | int | float | bool]:
-    """What names a Call in its trace; never its payload."""
-    return {
-        "ocpp.version": call.version.value,
-        "ocpp.action": call.action[:50],
-        "ocpp.unique_id": call.unique_id[:64],
-        "ocpp.identity": call.identity,
-        "ocpp.session": call.session,
-    }
+def attributes_of(call: IncomingCall) -> dict[str, Value]:
+    """What names a Call in its trace."""
+    return of_call(call.identity, call.session, call.version, call.unique_id, call.action)
 
 
 @contextmanager
@@ -31,7 +27,7 @@ def handling(span: Span, call: IncomingCall) -> Iterator[None]:
 @contextmanager
 def storing(recorded: Sequence[Span | None], database: str) -> Iterator[None]:
     """The transaction of a batch of Calls, for each that is recorded: they share the time and the commit."""
-    attributes: dict[str, str | int | float | bool] = {"db.system": database, "ocpp.batch_calls": len(recorded)}
+    attributes: dict[str, Value] = {"db.system": database, "ocpp.batch_calls": len(recorded)}
     spans = [span.child("store transaction", Kind.CLIENT, {**attributes}) for span in recorded if span is not None]
     if not spans:
         yield
